@@ -1,0 +1,104 @@
+"""Graft: transfer learning for people who have a folder of images and a problem.
+
+Names load when they are first used, so that `import graft` costs nothing.
+
+Example:
+    >>> import graft
+    >>> fitted = graft.fit("photos", backbone="resnet18", strategy="full")  # doctest: +SKIP
+    >>> graft.load("runs/photos").predict("photo.jpg")[0].label  # doctest: +SKIP
+    'ants'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from graft.backbones.backbone import Backbone
+    from graft.backbones.load import load_backbone
+    from graft.classifier import Classifier, Prediction, load
+    from graft.config import Recipe
+    from graft.data.augment import augmentation
+    from graft.data.check import check
+    from graft.data.decode import decode
+    from graft.data.loader import Loader
+    from graft.data.manifest import Manifest
+    from graft.data.preprocess import Preprocess
+    from graft.data.scan import scan
+    from graft.data.split import assign_splits
+    from graft.heads.linear import LinearHead
+    from graft.strategies import Phase, Plan, StrategyOptions, make_plan
+    from graft.training import CrossEntropy, Mixup, Objective, Trainer
+    from graft.workflows.evaluate import evaluate
+    from graft.workflows.fit import Fit, fit
+    from graft.workflows.predict import predict
+
+_ROOMS = {
+    "graft.backbones.backbone": ("Backbone",),
+    "graft.backbones.load": ("load_backbone",),
+    "graft.classifier": ("Classifier", "Prediction", "load"),
+    "graft.config": ("Recipe",),
+    "graft.data.augment": ("augmentation",),
+    "graft.data.check": ("check",),
+    "graft.data.decode": ("decode",),
+    "graft.data.loader": ("Loader",),
+    "graft.data.manifest": ("Manifest",),
+    "graft.data.preprocess": ("Preprocess",),
+    "graft.data.scan": ("scan",),
+    "graft.data.split": ("assign_splits",),
+    "graft.heads.linear": ("LinearHead",),
+    "graft.strategies": ("Phase", "Plan", "StrategyOptions", "make_plan"),
+    "graft.training": ("CrossEntropy", "Mixup", "Objective", "Trainer"),
+    "graft.workflows.evaluate": ("evaluate",),
+    "graft.workflows.fit": ("Fit", "fit"),
+    "graft.workflows.predict": ("predict",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "Backbone",
+    "Classifier",
+    "CrossEntropy",
+    "Fit",
+    "LinearHead",
+    "Loader",
+    "Manifest",
+    "Mixup",
+    "Objective",
+    "Phase",
+    "Plan",
+    "Prediction",
+    "Preprocess",
+    "Recipe",
+    "StrategyOptions",
+    "Trainer",
+    "__version__",
+    "assign_splits",
+    "augmentation",
+    "check",
+    "decode",
+    "evaluate",
+    "fit",
+    "load",
+    "load_backbone",
+    "make_plan",
+    "predict",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'graft' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,1 @@
+"""Pre-trained trunks: where they come from, how they divide into stages, how they are loaded."""

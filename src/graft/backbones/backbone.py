@@ -1,0 +1,198 @@
+"""A pre-trained trunk and its ordered stages, as data that can be stored and rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from graft.errors import BackboneError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from graft.data.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named slice of a backbone in execution order.
+
+    The stages of a backbone partition its parameters and buffers.
+
+    Args:
+        name: "stem", "stage1", "stage2", ... in execution order.
+        modules: Paths of the largest modules that lie wholly in this stage, in execution order;
+            those without parameters (activations, dropout, pooling) are among them.
+        parameters: Full names of the stage's parameters, in execution order.
+        buffers: Full names of its buffers, in execution order.
+        shape: What the stage hands to the next one, without the batch dimension; for the last
+            stage, what reaches the pooling.
+
+    Example:
+        >>> stem = Stage("stem", ("conv1", "bn1"), ("conv1.weight",), (), (64, 112, 112))
+        >>> Stage.from_dict(stem.to_dict()) == stem
+        True
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stage as JSON-ready data."""
+        return {key: value if key == "name" else list(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Stage:
+        """Return the stage that `to_dict` described."""
+        return cls(
+            name=data["name"],
+            modules=tuple(data["modules"]),
+            parameters=tuple(data["parameters"]),
+            buffers=tuple(data["buffers"]),
+            shape=tuple(data["shape"]),
+        )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a backbone and its weights come from.
+
+    Args:
+        provider: Who supplies the architecture, such as "torchvision".
+        weights: The published name of the weights; None if unknown or untrained.
+        source: The address or the file name that the weights were read from.
+        sha256: Hash of that file.
+        licence: Licence of the weights, where the provider states it.
+        top1: Published ImageNet-1K accuracy in percent.
+
+    Example:
+        >>> Provenance("torchvision", "IMAGENET1K_V1").licence is None
+        True
+    """
+
+    provider: str
+    weights: str | None = None
+    source: str | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    top1: float | None = None
+
+
+@dataclass
+class Backbone:
+    """A trunk whose classifier layer is removed: images in, pooled features out.
+
+    Args:
+        name: Canonical name, "provider:architecture".
+        module: Maps normalised images (N, 3, H, W) to features (N, width).
+        stages: Slices of the module in execution order.
+        width: Number of features per image.
+        preprocess: The view of an image that the weights were trained on.
+        head_dropout: Drop probability that the original classifier applied to the features.
+        provenance: Source of the weights.
+        architecture: JSON-ready options from which the provider rebuilds the module.
+        removed: Paths of the layers replaced by the identity: classifier, its dropout, activation.
+
+    Example:
+        >>> from graft.backbones.load import load_backbone
+        >>> backbone = load_backbone("squeezenet1_1", meta=True)
+        >>> [stage.name for stage in backbone.stages], backbone.width
+        (['stem', 'stage1', 'stage2', 'stage3'], 512)
+        >>> backbone.stage_of("features.3").name
+        'stage1'
+    """
+
+    name: str
+    module: nn.Module
+    stages: tuple[Stage, ...]
+    width: int
+    preprocess: Preprocess
+    head_dropout: float
+    provenance: Provenance
+    architecture: dict[str, Any]
+    removed: tuple[str, ...]
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called `name`.
+
+        Raises:
+            BackboneError: There is none; the message lists those there are.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        names = [stage.name for stage in self.stages]
+        raise BackboneError(
+            f"'{self.name}' has no stage '{name}'.",
+            f"Its stages are {', '.join(names)}; nearest: {nearest(name, names)}.",
+        )
+
+    def stage_of(self, name: str) -> Stage:
+        """Return the stage called `name`, or the stage that begins with the module at that path.
+
+        Args:
+            name: A stage ("stage4") or the path of a stage's first module ("layer4").
+
+        Raises:
+            BackboneError: The path lies inside a stage, where a backbone cannot be cut, or
+                belongs to none.
+        """
+        for stage in self.stages:
+            if stage.name == name or _opens(stage, name):
+                return stage
+        for stage in self.stages:
+            if any(tensor.startswith(f"{name}.") for tensor in (*stage.parameters, *stage.modules)):
+                raise BackboneError(
+                    f"'{name}' does not begin a stage of '{self.name}': it belongs to "
+                    f"'{stage.name}', which begins at '{stage.modules[0]}'.",
+                    f"Name a stage: {', '.join(stage.name for stage in self.stages)}.",
+                )
+        return self.stage(name)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the weights as JSON-ready data."""
+        return {
+            "name": self.name,
+            "architecture": self.architecture,
+            "removed": list(self.removed),
+            "stages": [stage.to_dict() for stage in self.stages],
+            "width": self.width,
+            "preprocess": self.preprocess.to_dict(),
+            "head_dropout": self.head_dropout,
+            "provenance": asdict(self.provenance),
+        }
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
+    ) -> Backbone:
+        """Rebuild a backbone from `record()`, without the network and without tracing.
+
+        Args:
+            record: What `record()` returned.
+            state: The module's state dict; without it the weights are random.
+
+        Raises:
+            BackboneError: The record or the state does not fit this version of the provider.
+
+        Example:
+            >>> from graft.backbones.load import load_backbone
+            >>> backbone = load_backbone("squeezenet1_1", pretrained=False)
+            >>> same = Backbone.from_record(backbone.record(), backbone.module.state_dict())
+            >>> same.stages == backbone.stages
+            True
+        """
+        from graft.backbones.load import rebuild
+
+        return rebuild(record, state)
+
+
+def _opens(stage: Stage, path: str) -> bool:
+    """Whether `stage` begins exactly where the module at `path` begins."""
+    first = stage.parameters[0] if stage.parameters else ""
+    inside_first_module = stage.modules and f"{path}.".startswith(f"{stage.modules[0]}.")
+    return bool(inside_first_module and first.startswith(f"{path}."))

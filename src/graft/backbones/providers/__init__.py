@@ -1,0 +1,128 @@
+"""Where backbones come from.
+
+A provider is one module with the functions of `Provider`. Those that ship with Graft are in this
+folder; a distribution adds its own under the entry point group "graft.backbones":
+
+    [project.entry-points."graft.backbones"]
+    mine = "my_package.graft_provider"
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from graft.backbones.backbone import Provenance
+from graft.errors import BackboneError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from graft.data.preprocess import Preprocess
+
+GROUP = "graft.backbones"
+DEFAULT = "torchvision"
+SHIPPED = {"torchvision": "graft.backbones.providers.torchvision"}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a provider knows about one model before anything is built or fetched.
+
+    Args:
+        name: Canonical name, "provider:architecture".
+        architecture: JSON-ready options from which `build` makes the network.
+        preprocess: The view of an image that the weights expect.
+        provenance: Source of the published weights.
+        fetch: Returns the file of the published weights, downloading it if need be; None if
+            there are none.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    preprocess: Preprocess
+    provenance: Provenance
+    fetch: Callable[[], Path] | None = None
+
+
+class Provider(Protocol):
+    """What a provider's module has to define."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of its architectures, without building any."""
+
+    def offer(
+        self, name: str, weights: str | None, image_size: int | None, file: Path | None
+    ) -> Offer:
+        """Return what is known about one model.
+
+        Args:
+            name: One of `names()`, or whatever else the provider understands.
+            weights: Published weights by name; None means the provider's choice.
+            image_size: Side of the square input in pixels; None means that of the weights.
+            file: A local weights file that will be used in place of the published ones.
+
+        Raises:
+            BackboneError: The name or the weights are unknown.
+        """
+
+    def build(self, architecture: Mapping[str, Any]) -> nn.Module:
+        """Return the network, images (N, 3, H, W) to logits (N, classes), with random weights."""
+
+    def adapt(
+        self, state: Mapping[str, Tensor], architecture: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Return a published state dict in the form that `build`'s network takes."""
+
+
+def find_provider(name: str) -> Provider:
+    """Return the provider of that name.
+
+    Raises:
+        BackboneError: There is none, or its module cannot be imported.
+
+    Example:
+        >>> "resnet18" in find_provider("torchvision").names()
+        True
+    """
+    known = available()
+    if name not in known:
+        raise BackboneError(
+            f"'{name}' is not a provider of backbones.",
+            f"Nearest: {nearest(name, known)}. Others come with packages that define '{GROUP}'.",
+        )
+    try:
+        return cast("Provider", importlib.import_module(known[name]))
+    except ImportError as error:
+        raise BackboneError(
+            f"The provider '{name}' cannot be used: {error}.",
+            f"Install what it needs, or choose one of {nearest(name, set(known) - {name})}.",
+        ) from error
+
+
+def available() -> dict[str, str]:
+    """Return the module of every provider by its name; shipped ones cannot be replaced.
+
+    Example:
+        >>> available()["torchvision"]
+        'graft.backbones.providers.torchvision'
+    """
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | SHIPPED
+
+
+def split_name(name: str) -> tuple[str, str, str | None]:
+    """Split "[provider:]architecture[@weights]" into its three parts.
+
+    Example:
+        >>> split_name("resnet50"), split_name("torchvision:resnet50@IMAGENET1K_V1")
+        (('torchvision', 'resnet50', None), ('torchvision', 'resnet50', 'IMAGENET1K_V1'))
+    """
+    provider, separator, rest = name.partition(":")
+    if not separator:
+        provider, rest = DEFAULT, name
+    architecture, _, weights = rest.partition("@")
+    return provider, architecture, weights or None

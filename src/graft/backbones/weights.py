@@ -1,0 +1,143 @@
+"""Reads weights from a file into a module, or says exactly why they do not fit."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from graft.errors import BackboneError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+PREFIX = re.compile(r"(module\.|_orig_mod\.)+")
+PICKLES = (".pth", ".pt", ".bin")
+SHOWN = 3
+OPTIONAL = "num_batches_tracked"  # absent from files older than PyTorch 0.4.1
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a weights file by name.
+
+    Wrappers that training scripts put around a state dict, and the prefixes of data-parallel and
+    compiled modules, are taken off. Code inside a file never runs.
+
+    Args:
+        file: .safetensors, or .pth, .pt, .bin holding tensors only.
+
+    Raises:
+        BackboneError: The file is missing, damaged, of another kind, or holds code.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "weights.pth"
+        >>> torch.save({"state_dict": {"module.fc.bias": torch.zeros(2)}}, file)
+        >>> read_state(file)
+        {'fc.bias': tensor([0., 0.])}
+    """
+    if not file.is_file():
+        raise BackboneError(f"There is no weights file '{file}'.", "Check the path.")
+    if file.suffix not in (".safetensors", *PICKLES):
+        raise BackboneError(
+            f"'{file.name}' is not a weights file that can be read.",
+            f"Give a .safetensors file, or a {', '.join(PICKLES)} with a state dict.",
+        )
+    content = _read(file)
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    tensors = content if isinstance(content, Mapping) else {}
+    state = {PREFIX.sub("", k, 1) if PREFIX.match(k) else k: v for k, v in tensors.items()}
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BackboneError(
+            f"'{file.name}' holds no state dict (tensors by name).",
+            "Save model.state_dict(), not the model itself.",
+        )
+    return state
+
+
+def load_weights(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    source: str,
+    without: tuple[str, ...] = (),
+    recognise: Callable[[], str | None] = lambda: None,
+) -> None:
+    """Put a copy of a state dict into a module, in the module's own number formats.
+
+    Args:
+        module: Takes every tensor but those of `without`; may be on the meta device.
+        state: Tensors by name.
+        source: What to call the state dict in errors.
+        without: Paths of layers that the module no longer has; their tensors are ignored.
+        recognise: Names the architecture that the state dict belongs to, if it can.
+
+    Raises:
+        BackboneError: A tensor is missing, left over or of another shape.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> load_weights(layer, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, source="x")
+        >>> layer.weight.tolist()
+        [[1.0, 1.0]]
+    """
+    own = module.state_dict()
+    given = type(own)(
+        (name, value.to(own[name].dtype, copy=True) if name in own else value)
+        for name, value in state.items()
+        if not any(name.startswith(f"{path}.") for path in without)
+    )
+    problems = _differences(own, given)
+    if problems:
+        guess = recognise()
+        remedy = f"It fits '{guess}': choose that backbone." if guess else "Give weights that fit."
+        raise BackboneError(f"{source} does not fit the backbone: {problems}.", remedy)
+    given._metadata = getattr(own, "_metadata", {})  # type: ignore[attr-defined]
+    module.load_state_dict(given, strict=False, assign=True)
+
+
+def _read(file: Path) -> Any:
+    """Return what a weights file holds."""
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere in the reader
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            raise BackboneError(
+                f"'{file.name}' holds more than tensors, and reading it would run its code.",
+                "Save model.state_dict() as .safetensors where you trust the file.",
+            ) from error
+        raise BackboneError(
+            f"'{file.name}' is damaged: {reason}.", "Copy or download it again."
+        ) from error
+
+
+def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """Say how a state dict differs from a module's own, "" if it does not."""
+    expected = [n for n in own if not n.endswith(OPTIONAL)]
+    missing = [n for n in expected if n not in given]
+    unknown = [n for n in given if n not in own and not n.endswith(OPTIONAL)]
+    shapes = [
+        f"'{n}' is {tuple(given[n].shape)}, not {tuple(own[n].shape)}"
+        for n in own
+        if n in given and given[n].shape != own[n].shape
+    ]
+    parts = (
+        _count(f"of {len(expected)} tensors are missing", [f"'{n}'" for n in missing]),
+        _count("tensors are not part of it", [f"'{n}'" for n in unknown]),
+        _count("have another shape", shapes),
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def _count(words: str, examples: list[str]) -> str:
+    shown = ", ".join(examples[:SHOWN]) + (", ..." if len(examples) > SHOWN else "")
+    return f"{len(examples)} {words} ({shown})" if examples else ""

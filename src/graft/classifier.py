@@ -1,0 +1,269 @@
+"""A classifier: backbone, head and class names; what is trained, saved, loaded and shipped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from graft import __version__
+from graft.backbones.backbone import Backbone
+from graft.data.decode import Readable
+from graft.data.loader import Loader
+from graft.data.manifest import Sample
+from graft.errors import DataError
+from graft.files import full_disk_is_named, replacing, sha256, write_json
+from graft.heads import build_head
+from graft.inference import eval_batch, forward, probabilities
+from graft.strategies import HEAD
+
+FORMAT = 1
+"""Version of the model folder's format that this release writes."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says about one image.
+
+    Args:
+        path: The image's path, or a name for one that is no file.
+        label: The most probable class.
+        confidence: Its probability, 0 to 1.
+        top: The most probable classes with their probabilities, best first.
+    """
+
+    path: str
+    label: str
+    confidence: float
+    top: tuple[tuple[str, float], ...]
+
+
+class Classifier(nn.Module):
+    """A backbone with a head grafted on, and the names of the classes.
+
+    Args:
+        backbone: The trunk and what is known of it; its module becomes `trunk`.
+        head: Features (N, width) to logits (N, classes).
+        classes: Class names in the order of the logits.
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Module, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.trunk = backbone.module
+        self.head = head
+        self.classes = tuple(classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (N, 3, H, W) to logits (N, classes)."""
+        logits = self.head(self.trunk(images))
+        assert isinstance(logits, Tensor)
+        return logits
+
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the parameters."""
+        return next(self.parameters()).device
+
+    @property
+    def eval_batch(self) -> int:
+        """Images per forward pass where nothing is learned."""
+        return eval_batch(self.device)
+
+    def parameters_by_stage(self) -> dict[str, list[nn.Parameter]]:
+        """Return every parameter under its stage, in execution order, `"head"` last."""
+        stages = {
+            stage.name: [self.trunk.get_parameter(name) for name in stage.parameters]
+            for stage in self.backbone.stages
+        }
+        return {**stages, HEAD: list(self.head.parameters())}
+
+    def count_parameters(self) -> dict[str, int]:
+        """Return the number of parameters of each stage and of `"head"`."""
+        return {
+            stage: sum(parameter.numel() for parameter in parameters)
+            for stage, parameters in self.parameters_by_stage().items()
+        }
+
+    def loader(
+        self,
+        images: Sequence[Sample | Readable],
+        *,
+        workers: int | None = None,
+        failures: dict[int, str] | None = None,
+    ) -> Loader:
+        """Return a loader of the clean views of images, in order, in batches of `eval_batch`.
+
+        Args:
+            images: Samples of a manifest, or anything `decode` reads.
+            workers: Threads that decode; None means one per core.
+            failures: As in `Loader`: takes the reasons of images that cannot be read.
+        """
+        return Loader(
+            images,
+            self.classes,
+            self.backbone.preprocess,
+            batch_size=self.eval_batch,
+            workers=workers,
+            pad=True,
+            failures=failures,
+        )
+
+    def predict(
+        self,
+        images: Iterable[Any] | Any,
+        *,
+        top: int = 5,
+        workers: int | None = None,
+    ) -> list[Prediction]:
+        """Predict images: paths, bytes, Pillow images or uint8 arrays (H, W, 3), one or many.
+
+        Args:
+            images: One image or several. A folder is not an image; list its files.
+            top: Most probable classes to name.
+            workers: Threads that decode; None means one per core.
+
+        Returns:
+            A prediction for each image, in order.
+
+        Raises:
+            DataError: An image cannot be read.
+        """
+        single = isinstance(images, (str, os.PathLike, bytes)) or not isinstance(images, Iterable)
+        sources = [images] if single else list(images)
+        found = []
+        loader = self.loader(sources, workers=workers)
+        for batch, logits in forward(self, loader.epoch(0)):
+            for index, row in zip(batch.indices.tolist(), probabilities(logits), strict=True):
+                source = sources[index]
+                named = isinstance(source, (str, os.PathLike))
+                path = os.fspath(source) if named else f"image {index}"
+                found.append(self.name_classes(path, row, top=top))
+        return found
+
+    def name_classes(self, path: str, row: Tensor, *, top: int = 5) -> Prediction:
+        """Turn one row of probabilities (classes,) into a prediction."""
+        values, order = row.sort(descending=True, stable=True)
+        ranked = tuple(
+            (self.classes[index], value)
+            for index, value in zip(order[:top].tolist(), values[:top].tolist(), strict=True)
+        )
+        return Prediction(path, ranked[0][0], ranked[0][1], ranked)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `model.safetensors` and `model.json` into a folder, each whole or not at all.
+
+        Raises:
+            ResourceError: The disk is full or the folder cannot be written.
+        """
+        target = Path(folder)
+        with full_disk_is_named(target):
+            target.mkdir(parents=True, exist_ok=True)
+        weights = target / "model.safetensors"
+        with replacing(weights) as temporary:
+            save_file(
+                {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()},
+                temporary,
+            )
+        write_json(
+            target / "model.json",
+            {
+                "format": FORMAT,
+                "graft": __version__,
+                "sha256": sha256(weights),
+                "classes": list(self.classes),
+                "backbone": self.backbone.record(),
+                "head": self.head.record(),
+            },
+        )
+        return target
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Classifier:
+        """Read a saved classifier, on the CPU and in eval mode.
+
+        Args:
+            folder: A model folder, or a run folder with one in it.
+
+        Raises:
+            DataError: There is no model, it is damaged, or a newer Graft wrote it.
+        """
+        place = model_folder(folder)
+        facts = _read_facts(place)
+        weights = place / "model.safetensors"
+        if not weights.is_file() or sha256(weights) != facts["sha256"]:
+            state = "is missing" if not weights.is_file() else "does not match model.json"
+            raise DataError(
+                f"The model in '{place}' is damaged: model.safetensors {state}.",
+                "Copy the whole folder again, or repeat the run.",
+            )
+        try:
+            classifier = cls(
+                Backbone.from_record(facts["backbone"]),
+                build_head(facts["head"]),
+                facts["classes"],
+            )
+            classifier.load_state_dict(load_file(weights))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"The model in '{place}' is damaged: {error}.",
+                "Copy the whole folder again, or repeat the run.",
+            ) from error
+        return classifier.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def model_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the folder that holds `model.json`: the given one or its `model/`.
+
+    Raises:
+        DataError: Neither does.
+    """
+    given = Path(path)
+    for folder in (given, given / "model"):
+        if (folder / "model.json").is_file():
+            return folder
+    if (given / "run.json").is_file():
+        raise DataError(
+            f"The run '{path}' has no model yet: it ended before its first result.",
+            f"Continue it with: graft fit --resume --out {path}",
+        )
+    raise DataError(
+        f"'{path}' is neither a model folder nor a run: it has no model.json.",
+        "Give the --out of a `graft fit`, or the model folder inside it.",
+    )
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        version = facts["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"'{path}' is damaged: {type(error).__name__}: {error}.",
+            "Copy the whole folder again, or repeat the run.",
+        ) from error
+    if not isinstance(version, int) or version > FORMAT:
+        raise DataError(
+            f"'{path}' has model format {version!r}, written by Graft {facts.get('graft')}; "
+            f"this Graft reads up to {FORMAT}.",
+            "Update Graft: pip install --upgrade graftlearn.",
+        )
+    missing = {"sha256", "classes", "backbone", "head"} - set(facts)
+    if missing:
+        raise DataError(
+            f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}.",
+            "Copy the whole folder again, or repeat the run.",
+        )
+    return facts
+
+
+load = Classifier.load
+"""`graft.load(MODEL)`: the classifier in a run folder or a model folder."""

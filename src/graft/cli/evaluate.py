@@ -1,0 +1,36 @@
+"""`graft evaluate MODEL DIR`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from graft.cli.console import err, print_json
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or model folder")],
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder or CSV of labelled images")
+    ],
+    *,
+    split: Annotated[
+        str | None,
+        typer.Option(help=r"train, val or test \[default: test, else val, else everything]"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
+) -> None:
+    """Classes are matched by name; the numbers come with a 95 % interval."""
+    from graft.report.summary import print_metrics
+    from graft.workflows.evaluate import evaluate
+
+    found = evaluate(model, directory, split=split, workers=workers)
+    if json:
+        print_json(found)
+        return
+    console = err()
+    for image in found["set_aside"]:
+        console.print(f"Set aside: {image['path']}: {image['reason']}", markup=False)
+    print_metrics(found, console)

@@ -1,0 +1,73 @@
+"""Errors as a user should meet them: a line or two and an exit code; a traceback with --debug."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from graft.errors import GraftError, ResourceError
+
+INTERRUPTED = 130
+DEFECT = 1
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def failing_kindly(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb `--debug`, and turn what it raises into words and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*, debug: bool = False, **options: Any) -> None:
+        try:
+            command(**options)
+        except typer.Exit:
+            raise
+        except BrokenPipeError:
+            # Whoever read our output has seen enough, as with `| head`.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except BaseException as error:
+            if isinstance(error, SystemExit | GeneratorExit):
+                raise
+            if debug:
+                traceback.print_exc()
+            words, code = _explain(error)
+            print(words, file=sys.stderr)
+            raise typer.Exit(code) from None
+
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    flag = inspect.Parameter(
+        "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug
+    )
+    wrapped.__signature__ = inspect.Signature([*parameters, flag])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in (*parameters, flag)}
+    return wrapped
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Return what to print and the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted.", INTERRUPTED
+    if isinstance(error, GraftError):
+        lines = [f"Error: {error.problem}", *filter(None, [error.remedy])]
+        return "\n".join(lines), error.exit_code
+    if isinstance(error, MemoryError):
+        return (
+            "Error: The memory is full.\nUse a smaller --batch-size or --image-size.",
+            ResourceError.exit_code,
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"Error: The disk is full: {error}.\nFree some space.", ResourceError.exit_code
+    return (
+        f"Error: {type(error).__name__}: {error}\n"
+        "This should not have happened; --debug shows where it did.",
+        DEFECT,
+    )

@@ -1,0 +1,51 @@
+"""The recipe's options as flags: one list, in `graft.config`, serves all entrances."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Annotated, Any, Optional
+
+import typer
+
+from graft.config import options
+
+_PANELS = {
+    "data": "Images",
+    "backbone": "Backbone",
+    "strategy": "Strategy",
+    "training": "Training",
+}
+_ELSEWHERE = {"path", "out"}
+"""Options that a verb declares itself, as an argument or in its own words."""
+
+
+def recipe_flags() -> Iterator[inspect.Parameter]:
+    """Yield a keyword parameter for every option of the recipe.
+
+    Values stay text; the recipe gives them their types, so that a wrong one is reported alike
+    wherever it comes from.
+    """
+    for name, path, field in options():
+        if name in _ELSEWHERE:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        kind: Any = str
+        if field.annotation is bool:
+            flag, kind = f"{flag}/--no-{name.replace('_', '-')}", bool
+        help_text = field.description or ""
+        if field.default is not None and field.default_factory is None:
+            help_text += f" [default: {field.default}]"
+        declared = typer.Option(
+            flag,
+            help=help_text.replace("[", r"\["),
+            show_default=False,
+            metavar=None if kind is bool else "VALUE",
+            rich_help_panel=_PANELS.get(path.partition(".")[0], "Run"),
+        )
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[Optional[kind], declared],  # noqa: UP045 typer reads it at run time
+        )

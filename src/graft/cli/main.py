@@ -1,0 +1,77 @@
+"""The command `graft`: parses, calls a workflow, shows. Each verb loads only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Mapping
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import graft
+from graft.cli.failing import failing_kindly
+
+VERBS: Mapping[str, str] = {
+    "fit": "Adapt a pre-trained network to a folder of images.",
+    "predict": "Say what is on images.",
+    "evaluate": "Measure a model on labelled images.",
+}
+"""Every verb with its line of help; its code is `command` in `graft.cli.<verb>`."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of the design.
+
+    Args:
+        arguments: What follows `graft`; None takes the process's own.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # File names need not be valid text; a lone surrogate is written as its JSON escape.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    build_app(next((word for word in given if word in VERBS), None))(given, prog_name="graft")
+
+
+def build_app(verb: str | None) -> typer.Typer:
+    """Build the command line with one verb loaded; the others stand there with their help.
+
+    Args:
+        verb: A key of `VERBS`, or None to list them all.
+    """
+    app = typer.Typer(
+        help="Transfer learning for people who have a folder of images and a problem.",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_about)
+    for name, summary in VERBS.items():
+        if name == verb:
+            command = importlib.import_module(f"graft.cli.{name}").command
+            app.command(name, help=f"{summary}\n\n{command.__doc__ or ''}")(failing_kindly(command))
+        else:
+            app.command(name, help=summary)(_listed)
+    return app
+
+
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(f"graft {graft.__version__}")
+        raise typer.Exit
+
+
+def _listed() -> None:
+    """Stand in for a verb that was not called."""
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

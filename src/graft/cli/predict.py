@@ -1,0 +1,67 @@
+"""`graft predict MODEL PATH...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from graft.cli.console import err, print_json
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or model folder")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Images, folders and globs; - reads paths from standard input, one a line",
+        ),
+    ] = None,
+    *,
+    top: Annotated[int, typer.Option(help="Most probable classes to name", min=1)] = 5,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON line per image")] = False,
+) -> None:
+    """Images that cannot be read are named and left out; if none can be, the exit code is 3."""
+    from graft.errors import DataError, RecipeError
+    from graft.workflows.predict import Unreadable, predict
+
+    asked = _paths(paths or [])
+    if not asked:
+        raise RecipeError(
+            "No images were named.", "Write `graft predict MODEL PATH...`, or - to read a list."
+        )
+    console, read, unreadable = err(), 0, 0
+    for found in predict(model, asked, top=top, workers=workers):
+        if isinstance(found, Unreadable):
+            unreadable += 1
+            console.print(f"Set aside: {found.path}: {found.reason}", markup=False, soft_wrap=True)
+            continue
+        read += 1
+        if json:
+            print_json(
+                {
+                    "path": found.path,
+                    "label": found.label,
+                    "confidence": found.confidence,
+                    "top": [{"label": name, "confidence": share} for name, share in found.top],
+                },
+                indent=None,
+            )
+        else:
+            print(f"{found.path}\t{found.label}\t{found.confidence:.1%}", flush=True)
+    if not read:
+        raise DataError(f"None of {unreadable} images could be read.", "Check the files.")
+
+
+def _paths(given: list[str]) -> list[str]:
+    """Replace `-` by the lines of standard input."""
+    found = []
+    for path in given:
+        if path == "-":
+            found += [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+        else:
+            found.append(path)
+    return found

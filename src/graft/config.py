@@ -1,0 +1,321 @@
+"""The recipe: every option of a run, typed and validated once.
+
+Python, YAML, the command line and the environment fill the same model. A leaf's name is its flag
+(`training.batch_size` is `--batch-size`, `GRAFT_BATCH_SIZE` and `batch_size=`); only the `name` of
+a backbone or strategy goes by its section (`--backbone`). The names are therefore unique.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from graft.errors import RecipeError, nearest
+from graft.files import replacing
+
+
+def _numbers(value: Any) -> Any:
+    """Read `"1,3,5"` as a list, and leave the rest to pydantic."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, int) else value
+
+
+def _rates(value: Any) -> Any:
+    """Read `"stem=1e-5,head=1e-3"` as a mapping, and leave the rest to pydantic."""
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if any(not separator for _, separator, _ in pairs):
+            raise ValueError("write stage=rate pairs, such as stem=1e-5,head=1e-3")
+        return {name.strip(): rate.strip() for name, _, rate in pairs}
+    return value
+
+
+Epochs = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
+Rates = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_rates)]
+
+
+class Section(BaseModel):
+    """A group of options: unknown keys are errors, values do not change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataOptions(Section):
+    """Which images, how they are split, and how they are varied."""
+
+    path: str | None = Field(None, description="folder or CSV of labelled images")
+    val_fraction: float = Field(
+        0.2, gt=0, lt=1, description="share held out for validation where no split is given"
+    )
+    test_fraction: float = Field(
+        0.0, ge=0, lt=1, description="share held out for one test where no split is given"
+    )
+    max_unreadable: float = Field(
+        0.2, ge=0, le=1, description="share of unreadable images that stops the run"
+    )
+    image_size: int | None = Field(
+        None, ge=8, le=4096, description="side in pixels instead of the weights' own"
+    )
+    augment: str = Field(
+        "basic", description="none, basic, strong, or a list such as hflip,rotation(15)"
+    )
+
+
+class BackboneOptions(Section):
+    """Which pre-trained network."""
+
+    name: str = Field("mobilenet_v2", description="architecture, such as resnet18")
+    weights: str | None = Field(
+        None, description="local weights (.safetensors, .pth) instead of the download"
+    )
+
+
+class StrategySection(Section):
+    """Which layers learn, when, and how fast. See `graft.strategies.StrategyOptions`."""
+
+    name: str = Field("probe", description="probe, partial, gradual, two-phase, full or scratch")
+    head_start: Literal["solve", "random"] = Field(
+        "solve", description="begin with a head solved on frozen features, or a random one"
+    )
+    unfreeze_from: str | None = Field(None, description="partial: first stage that trains")
+    unfreeze_every: int = Field(1, ge=1, description="gradual: epochs between stages")
+    unfreeze_at: Epochs | None = Field(
+        None, description="gradual: completed epochs after which a stage joins, such as 1,3,5"
+    )
+    unfreeze_on_plateau: int | None = Field(
+        None, ge=1, description="gradual: epochs without gain after which a stage joins"
+    )
+    first: Literal["head", "last-stage"] = Field(
+        "head", description="two-phase: what the first phase trains"
+    )
+    first_epochs: int | None = Field(None, ge=0, description="two-phase: epochs of the first phase")
+    second_scale: float = Field(
+        0.1, gt=0, le=1, description="two-phase: second learning rate over the first"
+    )
+    decay: float | None = Field(
+        None, gt=0, le=1, description="learning-rate factor from a stage to the one before it"
+    )
+    rates: Rates = Field(
+        default_factory=dict, description="explicit learning rates, such as stem=1e-5,head=1e-3"
+    )
+    batch_norm: Literal["eval", "train"] | None = Field(
+        None, description="BatchNorm statistics of trained stages: kept (eval) or moving (train)"
+    )
+
+
+class TrainingOptions(Section):
+    """The loop: how long, how fast, with what."""
+
+    epochs: int | None = Field(
+        None, ge=0, le=100_000, description="gradient epochs; the strategy's default if not given"
+    )
+    batch_size: int = Field(32, ge=1, description="images per optimizer step")
+    accumulate: int = Field(
+        1, ge=1, description="parts into which a batch is cut to save memory; the step is the same"
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="sgd, adam or adamw")
+    lr: float | None = Field(None, gt=0, description="learning rate of the head and the last stage")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
+    nesterov: bool = Field(False, description="sgd: Nesterov momentum")
+    weight_decay: float | None = Field(None, ge=0, description="on weights, not norms and biases")
+    schedule: Literal["constant", "step", "cosine", "warm-restarts", "one-cycle", "plateau"] = (
+        Field("one-cycle", description="how the learning rate moves over the run")
+    )
+    warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up before the schedule")
+    step_every: int = Field(7, ge=1, description="step: epochs between drops")
+    step_factor: float = Field(0.1, gt=0, lt=1, description="step, plateau: factor of a drop")
+    restart_every: int = Field(5, ge=1, description="warm-restarts: epochs of a cycle")
+    patience: int = Field(2, ge=1, description="plateau: epochs without gain before a drop")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the label spread evenly")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced gives each class the same weight in the loss"
+    )
+    mixup: float = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
+    early_stopping: int | None = Field(
+        None, ge=1, description="epochs without a better validation result after which to stop"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
+
+
+class Recipe(Section):
+    """Every option of a run.
+
+    Example:
+        >>> recipe = resolve({"backbone": "resnet18", "batch_size": 16})
+        >>> recipe.backbone.name, recipe.training.batch_size
+        ('resnet18', 16)
+    """
+
+    data: DataOptions = DataOptions()
+    backbone: BackboneOptions = BackboneOptions()
+    strategy: StrategySection = StrategySection()
+    training: TrainingOptions = TrainingOptions()
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="of the head; the architecture's own if not given"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="of everything that is random")
+    workers: int | None = Field(None, ge=0, le=256, description="threads that decode images")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    out: str | None = Field(None, description="run folder; must not exist yet")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        training, data = self.training, self.data
+        if training.nesterov and (training.optimizer != "sgd" or training.momentum == 0):
+            raise ValueError("--nesterov needs --optimizer sgd with a momentum above 0")
+        if data.val_fraction + data.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction {data.val_fraction} and test_fraction {data.test_fraction} "
+                "leave nothing to train on"
+            )
+        if self.strategy.name == "scratch" and self.backbone.weights is not None:
+            raise ValueError("--strategy scratch starts from random weights, but weights are given")
+        if training.epochs and training.warmup >= training.epochs:
+            raise ValueError(f"a warm-up of {training.warmup:g} epochs leaves none to train")
+        if training.accumulate > training.batch_size:
+            raise ValueError(
+                f"a batch of {training.batch_size} cannot be cut into {training.accumulate} parts"
+            )
+        return self
+
+
+def options() -> Iterator[tuple[str, str, Any]]:
+    """Yield every option as `(flag name, dotted path, pydantic field)`, in order."""
+    for key, field in Recipe.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            for leaf, inner in kind.model_fields.items():
+                yield (key if leaf == "name" else leaf), f"{key}.{leaf}", inner
+        else:
+            yield key, key, field
+
+
+def paths() -> dict[str, str]:
+    """Return the dotted path of every flag name, such as `{"lr": "training.lr", ...}`."""
+    return {name: path for name, path, _ in options()}
+
+
+def resolve(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Recipe:
+    """Build a recipe: a flag beats the environment, which beats the file, which beats a default.
+
+    Args:
+        flags: Values by flag name (`lr`) or dotted path (`training.lr`); None means not given.
+        config: A YAML file with the recipe's sections.
+        sets: `"path=value"` strings; as strong as flags.
+        environ: Variables such as `GRAFT_LR`; None means that there are none.
+
+    Raises:
+        RecipeError: A key is unknown, a value is not what it should be, or values contradict.
+
+    Example:
+        >>> resolve({"lr": 0.01}, sets=["training.epochs=3"], environ={"GRAFT_LR": "1"}).training.lr
+        0.01
+    """
+    known, tree = paths(), read_yaml(config) if config is not None else {}
+    for name, path in known.items():
+        value = (environ or {}).get(f"GRAFT_{name.upper()}")
+        if value is not None:
+            _place(tree, path, _scalar(value))
+    for assignment in sets:
+        key, separator, value = assignment.partition("=")
+        if not separator:
+            raise RecipeError(f"--set {assignment} has no '='.", "Write --set training.lr=0.01.")
+        _place(tree, _path(key.strip(), known), _scalar(value))
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _place(tree, _path(key, known), value)
+    return validate(tree)
+
+
+def validate(tree: Mapping[str, Any]) -> Recipe:
+    """Turn nested data into a recipe.
+
+    Raises:
+        RecipeError: With the first thing that is wrong, and the nearest name of an unknown key.
+    """
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise _unknown(path, paths()) from None
+        message = first["msg"].removeprefix("Value error, ")
+        if not path:
+            raise RecipeError(f"These options exclude each other: {message}.") from None
+        raise RecipeError(
+            f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.",
+            "Correct the value; `graft fit --help` lists what each option takes.",
+        ) from None
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a recipe file as nested data.
+
+    Raises:
+        RecipeError: The file is missing, not YAML, or not a mapping.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RecipeError(f"The recipe '{path}' cannot be read: {reason}.") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise RecipeError(
+            f"The recipe '{path}' is not a mapping of sections.",
+            "A run's recipe.yaml shows the form.",
+        )
+    return tree
+
+
+def write_yaml(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write a resolved recipe, from which `graft fit --config` repeats the run."""
+    with replacing(path) as temporary:
+        temporary.write_text(
+            yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+            encoding="utf-8",
+        )
+
+
+def _path(key: str, known: Mapping[str, str]) -> str:
+    if key in known:
+        return known[key]
+    if key in known.values():
+        return key
+    raise _unknown(key, known)
+
+
+def _unknown(key: str, known: Mapping[str, str]) -> RecipeError:
+    dotted = nearest(key, known.values()) if "." in key else nearest(key, known)
+    return RecipeError(f"'{key}' is not an option.", f"Did you mean {dotted}?")
+
+
+def _place(tree: dict[str, Any], path: str, value: Any) -> None:
+    *sections, leaf = path.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"'{section}' must be a section, not {tree!r}.")
+    tree[leaf] = value
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -1,0 +1,1 @@
+"""Images: found, checked, split, decoded, augmented and batched."""

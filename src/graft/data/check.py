@@ -1,0 +1,171 @@
+"""What is wrong with a data set, said before training: errors raised, doubts returned in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from graft.data.manifest import Manifest, Sample
+from graft.errors import DataError
+
+_NAMED = 5  # examples given by name
+FEW_IMAGES = 5
+HEAVY_IMBALANCE = 10
+
+
+def check(manifest: Manifest, *, max_unreadable: float = 0.2) -> list[str]:
+    """Look at a split manifest before training on it.
+
+    Args:
+        manifest: What `assign_splits` returned.
+        max_unreadable: Largest share of images that may be set aside, in [0, 1].
+
+    Returns:
+        One sentence per doubt: images set aside, the same image in two splits (a leak) or under
+        two labels, classes that are missing from validation, tiny or far outnumbered.
+
+    Raises:
+        DataError: Training would be impossible or meaningless: no images, one class, nothing to
+            train or to validate on, too many unreadable images, a class whose every training
+            image is unreadable, or a label that training does not know.
+
+    Example:
+        >>> photos = tuple(
+        ...     Sample(f"/{n}.jpg", "ab"[n % 2], "train" if n < 10 else "val", f"{n:064x}")
+        ...     for n in range(12)
+        ... )
+        >>> check(Manifest(photos, root="/"))
+        []
+    """
+    _refuse(manifest, max_unreadable)
+    return [
+        *manifest.notes,
+        *_set_aside(manifest),
+        *_leaks(manifest),
+        *_conflicts(manifest),
+        *_missing_from_validation(manifest),
+        *_small_classes(manifest),
+    ]
+
+
+def _refuse(manifest: Manifest, max_unreadable: float) -> None:
+    _refuse_unreadable(manifest, max_unreadable)
+    train = manifest.subset("train")
+    if not train:
+        raise DataError(f"'{manifest.root}' has no training images.", "Add a folder 'train'.")
+    if len(manifest.classes) == 1:
+        raise DataError(
+            f"'{manifest.root}' has one class only, {_quoted(manifest.classes)}.",
+            "Give the folder that holds a folder for each of two classes or more.",
+        )
+    if not manifest.subset("val"):
+        raise DataError(
+            f"'{manifest.root}' has no validation images.",
+            "Let a share of the training images be drawn for it.",
+        )
+    for split in ("val", "test"):
+        strange = {sample.label for sample in manifest.subset(split)} - set(manifest.classes)
+        if strange:
+            raise DataError(
+                f"The {split} split has images of {_quoted(sorted(strange))}, which training does "
+                "not know.",
+                f"Training knows {_quoted(manifest.classes)}.",
+            )
+
+
+def _refuse_unreadable(manifest: Manifest, max_unreadable: float) -> None:
+    total, unreadable = len(manifest.samples), manifest.set_aside
+    if not total:
+        raise DataError(f"'{manifest.root}' holds no labelled images.", "Add some.")
+    if len(unreadable) > max_unreadable * total:
+        raise DataError(
+            f"{len(unreadable)} of {total} images cannot be read, more than the "
+            f"{max_unreadable:.0%} allowed: {_with_reasons(unreadable)}.",
+            "Replace or remove them.",
+        )
+    emptied = {s.label for s in unreadable if s.split in ("train", "")} - set(manifest.classes)
+    if emptied:
+        label = min(emptied)
+        lost = [sample for sample in unreadable if sample.label == label]
+        raise DataError(
+            f"No training image of the class '{label}' can be read: {_with_reasons(lost)}.",
+            "Replace its images or remove the class.",
+        )
+
+
+def _set_aside(manifest: Manifest) -> list[str]:
+    if not manifest.set_aside:
+        return []
+    count = _plural(len(manifest.set_aside), "image")
+    return [f"{count} set aside as unreadable: {_with_reasons(manifest.set_aside)}."]
+
+
+def _leaks(manifest: Manifest) -> list[str]:
+    trained = _by_content(manifest.subset("train"))
+    warnings = []
+    for split in ("val", "test"):
+        leaked = [sample for sample in manifest.subset(split) if sample.identity in trained]
+        if leaked:
+            pairs = (f"'{s.path}' is '{trained[s.identity][0].path}'" for s in leaked)
+            warnings.append(
+                f"Leak: {len(leaked)} of {_plural(len(manifest.subset(split)), f'{split} image')} "
+                f"also in training, so the {split} accuracy flatters: {_named(pairs)}."
+            )
+    return warnings
+
+
+def _conflicts(manifest: Manifest) -> list[str]:
+    groups = _by_content(manifest.readable).values()
+    torn = [group for group in groups if len({sample.label for sample in group}) > 1]
+    if not torn:
+        return []
+    names = (" = ".join(f"'{s.path}' ({s.label})" for s in group) for group in torn)
+    return [f"{_plural(len(torn), 'image')} under two labels or more: {_named(names)}."]
+
+
+def _missing_from_validation(manifest: Manifest) -> list[str]:
+    validated = {sample.label for sample in manifest.subset("val")}
+    missing = [name for name in manifest.classes if name not in validated]
+    if not missing:
+        return []
+    return [f"No validation images of {_quoted(missing)}: nothing is measured for that."]
+
+
+def _small_classes(manifest: Manifest) -> list[str]:
+    counts = manifest.counts()["train"]
+    few = [f"'{label}' ({count})" for label, count in counts.items() if count < FEW_IMAGES]
+    warnings = [f"Fewer than {FEW_IMAGES} training images of {_named(few)}."] if few else []
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    if counts[largest] >= HEAVY_IMBALANCE * counts[smallest]:
+        warnings.append(
+            f"Heavy imbalance: {counts[largest]} training images of '{largest}', "
+            f"{counts[smallest]} of '{smallest}'."
+        )
+    return warnings
+
+
+def _by_content(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.identity].append(sample)
+    return dict(groups)
+
+
+def _with_reasons(samples: Iterable[Sample]) -> str:
+    return _named(f"'{sample.path}' ({sample.state})" for sample in samples)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return _named(f"'{name}'" for name in names)
+
+
+def _named(names: Iterable[str]) -> str:
+    """Join the first few names and count the rest."""
+    listed: Sequence[str] = list(names)
+    rest = len(listed) - _NAMED
+    return ", ".join(chain(listed[:_NAMED], [f"and {rest} more"] if rest > 0 else []))
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,218 @@
+"""Batches of normalised pictures, decoded ahead by threads, the same for any number of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from graft.data.augment import Augmentation
+from graft.data.cores import available_cores
+from graft.data.decode import Readable, decode
+from graft.data.manifest import Sample
+from graft.data.preprocess import Preprocess
+from graft.errors import DataError, RecipeError, nearest
+
+UNLABELLED = -1
+PADDING = -1
+_BATCHES_AHEAD = 2
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N pictures that go through the network together.
+
+    Args:
+        images: float32 of shape (N, channels, H, W), normalised, channels-last.
+        labels: int64 of shape (N,): position in the class names, or -1 where there is no label.
+        indices: int64 of shape (N,): position in the loader's samples, or -1 for padding.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on `device`."""
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.indices.to(device, non_blocking=True),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Loader:
+    """Turn samples into batches, epoch after epoch.
+
+    Order and augmentation follow from `seed`, the epoch and each sample's content alone: neither
+    the number of workers nor an interruption changes them. At most a few batches are in memory.
+
+    Args:
+        samples: What to load: samples of a manifest, or anything `decode` reads.
+        classes: Class names in the order of the logits; labels are matched to it by name.
+        preprocess: The input the network expects.
+        batch_size: Most pictures in a batch.
+        augmentation: Random changes for training; None shows the clean view.
+        shuffle: Draw a new order for each epoch.
+        seed: Seed of order and augmentation.
+        workers: Decoding threads. None takes one per available core.
+        pad: Give every batch exactly `batch_size` rows, the last filled with zeros (label and
+            index -1). Rows of batches of one size are computed alike, so a picture's logits do
+            not depend on its companions, to the last bit.
+        balanced: Without `pad`, let batch sizes differ by one at most instead of leaving a short
+            batch at the end.
+        shard: This process's rank and the number of processes; each sees every world-th sample of
+            the epoch's order, in the same number of batches.
+        failures: Where given, a picture that cannot be read becomes padding, and its position and
+            the reason are noted here; without it, such a picture is an error.
+
+    Raises:
+        RecipeError: `batch_size` is below one.
+        DataError: A sample's label is not among `classes`.
+
+    Example:
+        >>> red = Image.new("RGB", (40, 30), "red")
+        >>> loader = Loader([red] * 5, (), Preprocess(8), batch_size=4)
+        >>> [tuple(batch.images.shape) for batch in loader.epoch(0)]
+        [(3, 3, 8, 8), (2, 3, 8, 8)]
+        >>> padded = Loader([red] * 5, (), Preprocess(8), batch_size=4, pad=True)
+        >>> [batch.indices.tolist() for batch in padded.epoch(0)]
+        [[0, 1, 2, 3], [4, -1, -1, -1]]
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample | Readable],
+        classes: Sequence[str],
+        preprocess: Preprocess,
+        *,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        workers: int | None = None,
+        pad: bool = False,
+        balanced: bool = True,
+        shard: tuple[int, int] = (0, 1),
+        failures: dict[int, str] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise RecipeError(f"A batch size of {batch_size} was given.", "Give at least 1.")
+        self.samples = samples
+        self.classes = tuple(classes)
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.augmentation = augmentation
+        self.shuffle = shuffle
+        self.seed = seed
+        self.workers = max(1, available_cores() if workers is None else workers)
+        self.pad = pad
+        self.balanced = balanced
+        self.shard = shard
+        self.failures = failures
+        self.labels = torch.tensor(_labels(samples, self.classes), dtype=torch.int64)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        mine = -(-len(self.samples) // self.shard[1])
+        return -(-mine // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch; closing the iterator stops the threads.
+
+        Args:
+            number: The epoch, from 0: it picks the order and the augmentation.
+
+        Raises:
+            DataError: A picture can no longer be read; the error names it.
+        """
+        ahead = max(_BATCHES_AHEAD, -(-2 * self.workers // self.batch_size))
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="graft-decode")
+        waiting: deque[tuple[Rows, list[Future[Image.Image | None]]]] = deque()
+        try:
+            for rows in self._batches(number):
+                waiting.append((rows, [pool.submit(self._view, row, number) for row in rows]))
+                if len(waiting) > ahead:
+                    yield self._batch(*waiting.popleft())
+            while waiting:
+                yield self._batch(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _batches(self, epoch: int) -> list[Rows]:
+        """Return the sample positions of each batch."""
+        order: Rows = np.arange(len(self.samples))
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+        rank, world = self.shard
+        mine = order[rank::world]
+        if self.balanced and not self.pad:
+            return np.array_split(mine, len(self)) if len(self) else []
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return [mine[start : start + self.batch_size] for start in starts]
+
+    def _view(self, row: int, epoch: int) -> Image.Image | None:
+        try:
+            return self._readable_view(row, epoch)
+        except DataError as error:
+            if self.failures is None:
+                raise
+            self.failures[row] = error.problem
+            return None
+
+    def _readable_view(self, row: int, epoch: int) -> Image.Image:
+        sample = self.samples[row]
+        image = decode(sample.path if isinstance(sample, Sample) else sample)
+        if self.augmentation is None:
+            return self.preprocess.view(image)
+        rng = np.random.default_rng((self.seed, epoch, _key(sample, row)))
+        return self.augmentation.view(image, self.preprocess, rng)
+
+    def _batch(self, rows: Rows, views: list[Future[Image.Image | None]]) -> Batch:
+        found = [view.result() for view in views]
+        rows = rows[[view is not None for view in found]]
+        pixels = self.preprocess.pixels([view for view in found if view is not None])
+        images = self.preprocess.normalize(pixels)
+        indices = torch.from_numpy(rows)
+        labels = self.labels[indices]
+        missing = self.batch_size - len(rows)
+        if self.pad and missing:
+            images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
+            images = images.contiguous(memory_format=torch.channels_last)
+            labels = torch.cat([labels, labels.new_full((missing,), UNLABELLED)])
+            indices = torch.cat([indices, indices.new_full((missing,), PADDING)])
+        return Batch(images, labels, indices)
+
+
+def _labels(samples: Sequence[Sample | Readable], classes: tuple[str, ...]) -> list[int]:
+    position = {name: index for index, name in enumerate(classes)}
+    labels = []
+    for sample in samples:
+        name = sample.label if isinstance(sample, Sample) else ""
+        if name and name not in position:
+            raise DataError(
+                f"'{name}' is the label of an image, but no class of the model.",
+                f"The nearest classes are {nearest(name, classes)}.",
+            )
+        labels.append(position[name] if name else UNLABELLED)
+    return labels
+
+
+def _key(sample: Sample | Readable, row: int) -> int:
+    """Return a number that stays with a sample when others are added, renamed or reordered."""
+    if not isinstance(sample, Sample):
+        return row
+    return int(hashlib.sha256(os.fsencode(sample.identity)).hexdigest(), 16)

@@ -1,0 +1,152 @@
+"""The table of samples: which pictures there are, what they show, and which split they are in."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from dataclasses import astuple, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from graft.errors import DataError
+from graft.files import replacing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture.
+
+    Args:
+        path: Absolute POSIX path.
+        label: Name of its class.
+        split: "train", "val", "test", or "" while undecided.
+        sha256: SHA-256 of the file's bytes, 64 hexadecimal digits; "" if it could not be read.
+        width: Upright width in pixels; 0 if unknown.
+        height: Upright height in pixels; 0 if unknown.
+        state: "ok", or the reason it was set aside.
+    """
+
+    path: str
+    label: str
+    split: str = ""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    state: str = "ok"
+
+    @property
+    def identity(self) -> str:
+        """What copies of one picture share: the content hash, or the path while that is unknown."""
+        return self.sha256 or self.path
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An immutable table of samples.
+
+    Args:
+        samples: Every sample found, in a stable order, those set aside included.
+        root: The folder or table they came from.
+        notes: What was found and left out, in words.
+
+    Example:
+        >>> ant = Sample("/photos/ant.jpg", "ants", "train")
+        >>> bee = Sample("/photos/bee.jpg", "bees", "train", state="zero bytes")
+        >>> manifest = Manifest((bee, ant), root="/photos")
+        >>> manifest.classes, manifest.subset("train") == (ant,), manifest.set_aside == (bee,)
+        (('ants',), True, True)
+        >>> manifest.counts()
+        {'train': {'ants': 1}}
+    """
+
+    samples: tuple[Sample, ...]
+    root: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes with a readable training image, sorted: the order of the logits."""
+        return tuple(sorted({sample.label for sample in self.subset("train")}))
+
+    @cached_property
+    def readable(self) -> tuple[Sample, ...]:
+        """The samples that can be used, sorted by path."""
+        usable = (sample for sample in self.samples if sample.state == "ok")
+        return tuple(sorted(usable, key=lambda sample: (sample.path, sample.label)))
+
+    @cached_property
+    def set_aside(self) -> tuple[Sample, ...]:
+        """The samples that cannot be used, each with its reason in `state`."""
+        return tuple(sample for sample in self.samples if sample.state != "ok")
+
+    def subset(self, split: str) -> tuple[Sample, ...]:
+        """Return the readable samples of "train", "val", "test" or "" (undecided), by path."""
+        return tuple(sample for sample in self.readable if sample.split == split)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of readable images per split and class, both sorted by name."""
+        counted: dict[str, dict[str, int]] = {}
+        pairs = Counter((sample.split, sample.label) for sample in self.readable)
+        for (split, label), number in sorted(pairs.items()):
+            counted.setdefault(split, {})[label] = number
+        return counted
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as CSV, atomically.
+
+        Raises:
+            ResourceError: The disk is full or the folder cannot be written.
+        """
+        # surrogateescape lets file names that are not UTF-8 survive the round trip.
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows(astuple(sample) for sample in self.samples)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Read a table written by `save`, as it was, without looking at the images again.
+
+        Returns:
+            The manifest; its `root` is the deepest folder that holds every sample.
+
+        Raises:
+            DataError: The file is missing or is not such a table.
+        """
+        try:
+            with Path(path).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                header, *rows = list(csv.reader(file)) or [[]]
+        except OSError as error:
+            raise DataError(
+                f"The split table '{path}' cannot be read: {error.strerror}.",
+                "Give the folder of a finished run.",
+            ) from error
+        if tuple(header) != _COLUMNS:
+            raise DataError(
+                f"'{path}' has the columns {', '.join(header)}; expected {', '.join(_COLUMNS)}.",
+                "Give a split.csv that Graft wrote.",
+            )
+        try:
+            samples = tuple(_sample(row) for row in rows)
+        except ValueError as error:
+            raise DataError(
+                f"'{path}' holds a damaged row: {error}.", "Restore the file or repeat the run."
+            ) from error
+        return cls(samples, _common_folder(samples))
+
+
+_COLUMNS = tuple(field.name for field in fields(Sample))
+
+
+def _sample(row: list[str]) -> Sample:
+    path, label, split, digest, width, height, state = row
+    return Sample(path, label, split, digest, int(width), int(height), state)
+
+
+def _common_folder(samples: tuple[Sample, ...]) -> str:
+    folders = {str(Path(sample.path).parent) for sample in samples}
+    return os.path.commonpath(folders) if folders else ""

@@ -1,0 +1,80 @@
+"""From a folder or a table to a `Manifest`: every picture found, hashed and tried."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from graft.data.cores import available_cores
+from graft.data.decode import examine
+from graft.data.find import find_images
+from graft.data.layout import Entry, read_folder
+from graft.data.manifest import Manifest, Sample
+from graft.data.table import read_table
+from graft.errors import DataError
+
+__all__ = ["find_images", "scan"]
+
+_CHUNK = 64  # files per task, so that handing out tasks costs little
+
+
+def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
+    """Find every labelled picture of a data set.
+
+    Args:
+        source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), or a CSV
+            with the columns path, label and perhaps split (see `table`).
+        check: Read the pixels of each file, so that a damaged one is set aside now and not found
+            in the middle of training. With False only the header is read.
+
+    Returns:
+        The samples, unreadable ones included with their reason. Their split is "" where the
+        source does not say.
+
+    Raises:
+        DataError: The source does not exist, is neither folder nor table, or holds no labelled
+            picture.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "ants").mkdir()
+        >>> Image.new("RGB", (40, 30)).save(folder / "ants" / "1.png")
+        >>> (folder / "ants" / "2.png").touch()
+        >>> [(sample.label, sample.width, sample.state) for sample in scan(folder).samples]
+        [('ants', 40, 'ok'), ('ants', 0, 'zero bytes')]
+    """
+    root = Path(source).resolve()
+    if not root.exists():
+        raise DataError(f"'{source}' does not exist.", "Give a folder of images or a CSV.")
+    if root.is_dir():
+        entries, notes = read_folder(root)
+    elif root.suffix.casefold() in (".csv", ".tsv"):
+        entries, notes = read_table(root)
+    else:
+        raise DataError(
+            f"'{source}' is neither a folder nor a CSV.", "Give a folder of images or a CSV."
+        )
+    if not entries:
+        raise DataError(
+            " ".join([f"'{source}' holds no labelled images.", *notes]),
+            "Put the images of each class into a folder of the class's name.",
+        )
+    chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        examined = pool.map(partial(_samples, pixels=check), chunks)
+        samples = tuple(sample for chunk in examined for sample in chunk)
+    return Manifest(samples, root.as_posix(), tuple(notes))
+
+
+def _samples(entries: list[Entry], pixels: bool) -> list[Sample]:
+    return [_sample(entry, pixels) for entry in entries]
+
+
+def _sample(entry: Entry, pixels: bool) -> Sample:
+    width, height, state, sha256 = examine(entry.path, pixels=pixels)
+    path = entry.path.as_posix()
+    return Sample(path, entry.label, entry.split, sha256, width, height, state)

@@ -1,0 +1,98 @@
+"""Drawing a validation and a test split: stratified, seeded, and by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from dataclasses import replace
+
+from graft.data.manifest import Manifest, Sample
+from graft.errors import RecipeError
+
+
+def assign_splits(
+    manifest: Manifest,
+    *,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+) -> Manifest:
+    """Give a split to the samples that have none.
+
+    Only splits that the data lacks are drawn, from the images without a split and those for
+    training. Each class is split on its own. The draw follows from the files' contents and the
+    seed alone: names and order do not matter, and copies of one image stay together, also across
+    classes.
+
+    Args:
+        manifest: What `scan` returned.
+        val_fraction: Share of each class's distinct images for validation, in [0, 1).
+        test_fraction: Share for the test split, in [0, 1).
+        seed: Another seed draws another split.
+
+    Returns:
+        The manifest with a split for every readable sample. Every class of at least two distinct
+        images has one in training and, if `val_fraction` is above zero, one in validation.
+
+    Raises:
+        RecipeError: The fractions leave nothing for training.
+
+    Example:
+        >>> ants = (Sample(f"/{n}.jpg", "ants", sha256=f"{n:064x}") for n in range(10))
+        >>> assign_splits(Manifest(tuple(ants), root="/")).counts()
+        {'train': {'ants': 8}, 'val': {'ants': 2}}
+    """
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
+        raise RecipeError(
+            f"A validation share of {val_fraction} and a test share of {test_fraction} were given.",
+            "Give shares of at least 0 whose sum is below 1.",
+        )
+    given = {sample.split for sample in manifest.readable}
+    shares = {
+        split: share
+        for split, share in (("val", val_fraction), ("test", test_fraction))
+        if split not in given and share > 0
+    }
+    open_splits = {"", "train"} if shares else {""}
+    drawn = _draw([s for s in manifest.readable if s.split in open_splits], shares, seed)
+    followed = {s.identity: s.split for s in manifest.readable if s.split not in open_splits}
+    samples = tuple(
+        replace(sample, split=_split_of(sample, drawn, followed))
+        if sample.split in open_splits and sample.state == "ok"
+        else sample
+        for sample in manifest.samples
+    )
+    return replace(manifest, samples=samples)
+
+
+def _split_of(sample: Sample, drawn: dict[str, str], followed: dict[str, str]) -> str:
+    """Return the drawn split; an undecided copy of an image that has a split goes with it."""
+    if sample.split == "" and sample.identity in followed:
+        return followed[sample.identity]
+    return drawn[sample.identity]
+
+
+def _draw(samples: list[Sample], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """Return a split for each distinct image, by its identity."""
+    classes: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        classes[sample.label].add(sample.identity)
+    drawn: dict[str, str] = {}
+    for _, members in sorted(classes.items()):
+        # A member drawn already is a copy that another class holds: it counts where it is.
+        ranked = sorted(members - drawn.keys(), key=lambda member: _rank(member, seed))
+        spare = len(members) - 1
+        for split, share in shares.items():
+            wanted = min(max(1, round(share * len(members))), spare)
+            spare -= wanted
+            present = sum(drawn.get(member) == split for member in members)
+            taken = max(0, wanted - present)
+            drawn.update(dict.fromkeys(ranked[:taken], split))
+            del ranked[:taken]
+        drawn.update(dict.fromkeys(ranked, "train"))
+    return drawn
+
+
+def _rank(identity: str, seed: int) -> str:
+    return hashlib.sha256(os.fsencode(f"{seed} {identity}")).hexdigest()

@@ -1,0 +1,38 @@
+"""What is grafted onto a backbone: modules from features to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graft.errors import BackboneError
+
+if TYPE_CHECKING:
+    from graft.heads.linear import LinearHead
+
+
+def build_head(record: Mapping[str, Any]) -> LinearHead:
+    """Return the head that a `record()` describes, with its initial weights.
+
+    Args:
+        record: "kind" and the arguments of that kind of head.
+
+    Raises:
+        BackboneError: The kind is unknown or the arguments do not fit it.
+
+    Example:
+        >>> build_head({"kind": "linear", "width": 4, "classes": 2, "dropout": 0.2})
+        LinearHead(width=4, classes=2, dropout=0.2)
+    """
+    from graft.heads.linear import LinearHead
+
+    kinds = {"linear": LinearHead}
+    options = dict(record)
+    kind = options.pop("kind", None)
+    try:
+        return kinds[kind](**options)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackboneError(
+            f"The head {dict(record)!r} cannot be built.",
+            f"Give a kind ({', '.join(kinds)}) and its own arguments.",
+        ) from error

@@ -1,0 +1,178 @@
+"""The run as one page that opens offline, today and in ten years."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graft.files import replacing
+from graft.report import words
+from graft.report.classes import class_rows, most_confused
+from graft.report.confusion_chart import MOST_CLASSES, confusion_chart
+from graft.report.curves import best_epoch, curve_chart, every, rate_chart
+from graft.report.facts import facts
+from graft.report.headline import best_so_far, headline
+from graft.report.mistakes import Mistake, confident_mistakes
+from graft.report.plan_table import plan_table
+from graft.report.record import Record, read_record
+from graft.report.svg import draw
+from graft.report.thumbnails import thumbnail
+
+_EPOCHS_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart: its title, the drawing, and the same in words for who cannot see it."""
+
+    title: str
+    svg: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A mistake with its picture, if that could still be read."""
+
+    mistake: Mistake
+    picture: str | None
+
+
+def write_report(run_folder: str | Path) -> Path:
+    """Write `report.html` into a run folder: one file, nothing to load from anywhere.
+
+    Reads only `run.json`, `metrics.jsonl`, `steps.jsonl` and `predictions.csv`, and the images of
+    the most confident mistakes. A run that is still going, failed or was interrupted gets the
+    report of what there is.
+
+    Args:
+        run_folder: What `graft fit --out` wrote.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        DataError: The folder is no run folder, or `run.json` cannot be read.
+        ResourceError: The report cannot be written there.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "run.json").write_text('{"format": 1, "state": "running"}')
+        >>> write_report(folder).name
+        'report.html'
+    """
+    record = read_record(run_folder)
+    page = render(record)
+    target = record.folder / "report.html"
+    with replacing(target) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    return target
+
+
+def render(record: Record) -> str:
+    """Return the page of a run as HTML.
+
+    Args:
+        record: What the run folder holds.
+
+    Example:
+        >>> "interrupted" in render(Record(Path("R"), {"state": "interrupted"}))
+        True
+    """
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("graft.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.globals["words"] = words
+    return environment.get_template("report.html").render(_page(record))
+
+
+def _printable(value: Any) -> Any:
+    """Show what does not print; leave markup (our own SVG) alone."""
+    return words.visible(value) if type(value) is str else value
+
+
+def _page(record: Record) -> dict[str, Any]:
+    result, metrics = record.result, record.metrics
+    return {
+        "name": record.folder.resolve().name,
+        "run": record.run,
+        "result": result,
+        "headline": headline(result) or best_so_far(record.epochs),
+        "on": "test" if record.split == "test" else "validation",
+        "curves": list(_curves(record)),
+        "epochs": every(record.epochs, _EPOCHS_LISTED),
+        "best": best_epoch(record.epochs),
+        "plan": plan_table(result["plan"]) if result.get("plan") else None,
+        "metrics": metrics,
+        "confusion": _confusion(metrics),
+        "pairs": most_confused(metrics),
+        "classes": class_rows(metrics),
+        "tiles": _tiles(record),
+        "facts": facts(record),
+    }
+
+
+def _curves(record: Record) -> Iterator[Figure]:
+    """Yield the training charts, none for a run without a single epoch of training."""
+    epochs, steps = record.epochs, record.steps
+    if len(epochs) < 2 and not steps:
+        return
+    for title, measure, behind in (("Loss", "loss", steps), ("Accuracy", "accuracy", [])):
+        alt = f"{title} per epoch. {_course(epochs, measure)} The table below has every epoch."
+        yield _figure(title, curve_chart(epochs, measure, behind), alt)
+    stages = (record.result.get("plan") or {}).get("stages") or _stages_seen(steps or epochs)
+    if any(row.get("lr") for row in steps or epochs):
+        alt = "Learning rate of each stage over the optimizer steps, on a logarithmic scale."
+        yield _figure("Learning rate per stage", rate_chart(epochs, steps, stages), alt)
+
+
+def _figure(title: str, spec: dict[str, Any], alt: str) -> Figure:
+    from markupsafe import Markup
+
+    return Figure(title, Markup(draw(spec)), alt)
+
+
+def _course(epochs: list[dict[str, Any]], measure: str) -> str:
+    """Return how a validation measure went, in a sentence."""
+    values = [
+        value
+        for epoch in epochs
+        if (value := words.finite(epoch.get(f"val_{measure}"))) is not None
+    ]
+    if not values:
+        return ""
+    shown = words.percent if measure == "accuracy" else words.decimal
+    best = max(values) if measure == "accuracy" else min(values)
+    ends = f"from {shown(values[0])} to {shown(values[-1])}"
+    return f"On validation it went {ends}, at best {shown(best)}."
+
+
+def _stages_seen(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the stages that have a learning rate anywhere, for a run that left no plan."""
+    names = (name for row in rows for name in row.get("lr") or {} if name != "head")
+    return list(dict.fromkeys(names))
+
+
+def _confusion(metrics: dict[str, Any]) -> Figure | None:
+    if not metrics.get("confusion"):
+        return None
+    total = len(metrics["classes"])
+    title = "Confusion: the truth downwards, predictions across"
+    if total > MOST_CLASSES:
+        title += f"; the {MOST_CLASSES} of {total} classes with the most mistakes"
+    alt = f"{title}. The tables beside and below say the same."
+    return _figure(title, confusion_chart(metrics), alt)
+
+
+def _tiles(record: Record) -> list[Tile]:
+    mistakes = confident_mistakes(record.folder / "predictions.csv", record.split)
+    return [Tile(mistake, thumbnail(mistake.path)) for mistake in mistakes]

@@ -1,0 +1,231 @@
+"""Results, plans and metrics in the terminal.
+
+Colour, where there is a terminal for it; plain words where there is none. Names are put on the
+screen as they are, never read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from graft.report.classes import class_rows, most_confused
+from graft.report.facts import image_counts, time_spent
+from graft.report.headline import Headline, headline
+from graft.report.plan_table import FROZEN, PlanRow, PlanTable, plan_table
+from graft.report.words import between, count, decimal, percent, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+CLASSES_LISTED = 20
+_VERDICTS = {"good fit": "bold green", "overfitting": "bold yellow", "underfitting": "bold yellow"}
+
+
+def print_summary(result: dict[str, Any], metrics: dict[str, Any] | None, console: Console) -> None:
+    """Print what became of a run: the number, how far to trust it, the diagnosis, the classes.
+
+    Args:
+        result: The fit document.
+        metrics: The metrics of the test images if there are any, else of the validation images.
+        console: Where to print.
+
+    Example:
+        >>> from rich.console import Console
+        >>> print_summary({"val_accuracy": 0.9477, "val_interval": [0.9, 0.973], "val_images": 153,
+        ...                "selected_on": None}, None, Console(width=80))
+        <BLANKLINE>
+        94.8% of 153 validation images right, 95% interval 90.0 to 97.3%
+        No test split: nothing was selected on these images.
+    """
+    head = headline(result)
+    if head is not None:
+        _print_headline(head, console)
+    diagnosis = result.get("diagnosis") or {}
+    if diagnosis:
+        verdict = str(diagnosis.get("verdict", ""))
+        console.print()
+        style = _VERDICTS.get(verdict, "bold")
+        _say(
+            console, (verdict.capitalize(), style), (". ", ""), (diagnosis.get("evidence", ""), "")
+        )
+        if diagnosis.get("next"):
+            _say(console, ("Next: ", "bold"), (diagnosis["next"], ""))
+    for warning in result.get("warnings") or ():
+        _say(console, ("Warning: ", "bold yellow"), (warning, ""))
+    if metrics:
+        _print_classes(metrics, console)
+    closing = list(_closing(result))
+    if closing:
+        console.print()
+    for name, value in closing:
+        _say(console, (f"{name:<8}", "dim"), (value, ""))
+
+
+def print_metrics(metrics: dict[str, Any], console: Console) -> None:
+    """Print how good a model is on some images: accuracy, loss, each class, what it confuses.
+
+    Args:
+        metrics: The metrics document.
+        console: Where to print.
+
+    Example:
+        >>> from rich.console import Console
+        >>> print_metrics({"accuracy": 0.5, "interval": [0.1, 0.9], "images": 4, "loss": 0.7,
+        ...                "macro_f1": 0.5}, Console(width=80))
+        <BLANKLINE>
+        50.0% of 4 images right, 95% interval 10.0 to 90.0%
+        Loss 0.700, macro F1 0.500
+    """
+    head = Headline(metrics["accuracy"], metrics.get("interval"), metrics.get("images"), "", "")
+    _print_headline(head, console)
+    loss, f1 = decimal(metrics.get("loss")), decimal(metrics.get("macro_f1"))
+    _say(console, (f"Loss {loss}, macro F1 {f1}", "dim"))
+    _print_classes(metrics, console)
+    for name, value in (metrics.get("shifts") or {}).items():
+        accuracy = value.get("accuracy") if isinstance(value, dict) else value
+        _say(console, (f"{name}: ", "bold"), (percent(accuracy), ""))
+
+
+def print_plan(plan: dict[str, Any], console: Console) -> None:
+    """Print a plan: phases across, the network downwards, a learning rate wherever it trains.
+
+    Phases that do not fit beside each other continue in a second table.
+
+    Args:
+        plan: The plan document.
+        console: Where to print.
+
+    Example:
+        >>> from rich.console import Console
+        >>> phase = {"name": "warm-up", "method": "gradient", "epochs": 5, "trains": ["head"],
+        ...          "frozen": ["stem"], "learning_rates": {"head": 0.001},
+        ...          "trainable_parameters": 2562}
+        >>> plan = {"strategy": "two-phase", "batch_norm": "eval", "stages": ["stem"],
+        ...         "phases": [phase]}
+        >>> print_plan(plan, Console(width=80))  # doctest: +NORMALIZE_WHITESPACE
+        <BLANKLINE>
+        Plan: two-phase, 1 phase, BatchNorm eval
+        <BLANKLINE>
+                                 warm-up
+        ─────────────────────────────────
+         method                 gradient
+         epochs                        5
+         head                       1e-3
+         stem                     frozen
+         trainable parameters      2,562
+    """
+    table = plan_table(plan)
+    console.print()
+    facts = [str(plan.get("strategy", "")), count(len(table.phases), "phase")]
+    if plan.get("batch_norm"):
+        facts.append(f"BatchNorm {plan['batch_norm']}")
+    _say(console, ("Plan: ", "bold"), (", ".join(facts), ""))
+    for start, stop in _fitting(table, console.width):
+        console.print()
+        console.print(_plan_grid(table, start, stop))
+
+
+def _print_headline(head: Headline, console: Console) -> None:
+    console.print()
+    _say(console, (percent(head.accuracy), "bold green"), (" ", ""), (head.measured, "bold"))
+    if head.caveat:
+        _say(console, (head.caveat, "dim"))
+
+
+def _print_classes(metrics: dict[str, Any], console: Console) -> None:
+    """Print a line per class, the least recognised first, and the pairs most confused."""
+    rows = class_rows(metrics)
+    if rows:
+        table = _table()
+        table.add_column("class", overflow="fold", max_width=28)
+        for name in ("images", "recall", "95% interval", "precision", "F1"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in rows[:CLASSES_LISTED]:
+            table.add_row(
+                _text(row.name),
+                count(row.images),
+                percent(row.recall if row.images else None),
+                between(row.interval if row.images else None),
+                percent(row.precision),
+                decimal(row.f1),
+            )
+        console.print()
+        console.print(table)
+        if len(rows) > CLASSES_LISTED:
+            _say(console, (f" and {len(rows) - CLASSES_LISTED} classes recognised better", "dim"))
+    pairs = most_confused(metrics, 3)
+    if pairs:
+        console.print()
+    for pair in pairs:
+        times = f", {count(pair.times, 'time')} ({percent(pair.share)})"
+        words = ((pair.actual, "bold"), (" taken for ", ""), (pair.predicted, "bold"), (times, ""))
+        _say(console, ("Confused: ", "dim"), *words)
+
+
+def _closing(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the facts that a summary ends with."""
+    if result.get("backbone"):
+        yield "model", f"{result['backbone']}, {result.get('strategy')}"
+    if result.get("train_images"):
+        yield "images", image_counts(result)
+    if result.get("trainable_parameters") is not None:
+        yield "trained", f"{count(result['trainable_parameters'], 'parameter')}"
+    if (spent := time_spent(result.get("seconds") or {})) is not None:
+        yield "time", spent
+    if result.get("run"):
+        yield "run", str(result["run"])
+
+
+def _fitting(table: PlanTable, width: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of phases that fit beside each other into `width` columns."""
+    room = width - max(len(row.name) for row in table.rows) - 3
+    start, used = 0, 0
+    for index, phase in enumerate(table.phases):
+        cells = (phase, *(row.cells[index] for row in table.rows))
+        needed = 3 + max(len(visible(cell)) for cell in cells)
+        if index > start and used + needed > room:
+            yield start, index
+            start, used = index, 0
+        used += needed
+    yield start, len(table.phases)
+
+
+def _plan_grid(table: PlanTable, start: int, stop: int) -> Table:
+    grid = _table()
+    grid.add_column("", no_wrap=True)
+    for phase in table.phases[start:stop]:
+        grid.add_column(_text(phase), justify="right", overflow="fold")
+    for row in table.rows:
+        cells = (_text(cell, _cell_style(row, cell)) for cell in row.cells[start:stop])
+        grid.add_row(_text(row.name, "" if row.is_part else "dim"), *cells)
+    return grid
+
+
+def _cell_style(row: PlanRow, cell: str) -> str:
+    if not row.is_part:
+        return ""
+    return "dim" if cell == FROZEN else "green"
+
+
+def _table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
+
+
+def _text(words: object, style: str = "") -> Text:
+    """Return words as they are: nothing in them is markup, and nothing moves the cursor."""
+    from rich.text import Text
+
+    return Text(visible(words), style=style)
+
+
+def _say(console: Console, *parts: tuple[object, str]) -> None:
+    """Print one paragraph of styled words, wrapped at the width of the console."""
+    from rich.text import Text
+
+    console.print(Text.assemble(*(_text(words, style) for words, style in parts)))

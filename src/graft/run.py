@@ -1,0 +1,213 @@
+"""The run folder: everything about one run, in files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from graft.errors import DataError, RecipeError
+from graft.files import full_disk_is_named, replacing, write_json
+
+FORMAT = 1
+"""Version of the run folder's format that this release writes."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with everything about one run.
+
+    Args:
+        folder: Where it is. `Run.create` makes a new one and `Run.open` reads one.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: str | os.PathLike[str], *, seed: int) -> Run:
+        """Make a new run folder in the state `running`.
+
+        Raises:
+            RecipeError: The folder already holds a run or other files; nothing is touched.
+            ResourceError: The disk is full or the place cannot be written.
+        """
+        cls.refuse_taken(folder)
+        run = cls(Path(folder))
+        with full_disk_is_named(run.folder):
+            run.folder.mkdir(parents=True, exist_ok=True)
+        run.update(
+            format=FORMAT,
+            state="running",
+            graft=version("graftlearn"),
+            versions=versions(),
+            seed=seed,
+            started=now(),
+            finished=None,
+            error=None,
+            result=None,
+            validation=None,
+            test=None,
+            audits=[],
+        )
+        return run
+
+    @staticmethod
+    def refuse_taken(folder: str | os.PathLike[str]) -> None:
+        """Raise a `RecipeError` where a run, or anything else, already is in the folder."""
+        place = Path(folder)
+        if (place / "run.json").exists():
+            raise RecipeError(
+                f"'{folder}' already holds a run.",
+                "Choose another --out, or continue that run with --resume.",
+            )
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise RecipeError(
+                f"'{folder}' already exists and is not an empty folder.",
+                "Choose another --out; Graft never writes among other files.",
+            )
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """Open an existing run.
+
+        Raises:
+            DataError: There is no run, it is damaged, or a newer Graft wrote it.
+        """
+        run = cls(Path(folder))
+        if not run.state_file.is_file():
+            raise DataError(
+                f"'{folder}' holds no run: it has no run.json.", "Give the --out of a `graft fit`."
+            )
+        state = run.state()
+        if not isinstance(state.get("format"), int) or state["format"] > FORMAT:
+            raise DataError(
+                f"'{folder}' has run format {state.get('format')!r}, but this Graft reads up to "
+                f"{FORMAT}.",
+                "Update Graft: pip install --upgrade graftlearn.",
+            )
+        return run
+
+    @property
+    def state_file(self) -> Path:
+        """`run.json`: state, versions, seed, times, the result."""
+        return self.folder / "run.json"
+
+    @property
+    def recipe(self) -> Path:
+        """`recipe.yaml`: every option, resolved."""
+        return self.folder / "recipe.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """`split.csv`: the samples and their split."""
+        return self.folder / "split.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """`metrics.jsonl`: a line per epoch."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def steps(self) -> Path:
+        """`steps.jsonl`: a line per optimizer step, with the learning rates really used."""
+        return self.folder / "steps.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """`checkpoints/`: what an interrupted run resumes from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """`model/`: what one ships."""
+        return self.folder / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """`predictions.csv`: per image of validation and test."""
+        return self.folder / "predictions.csv"
+
+    def state(self) -> dict[str, Any]:
+        """Read `run.json`.
+
+        Raises:
+            DataError: It is not the JSON object that a run writes.
+        """
+        try:
+            state = json.loads(self.state_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"'{self.state_file}' is damaged: {error}.", "Repeat the run with `graft fit`."
+            ) from error
+        if not isinstance(state, dict):
+            raise DataError(f"'{self.state_file}' is damaged: it is not a JSON object.")
+        return state
+
+    def update(self, **changes: Any) -> None:
+        """Change keys of `run.json`, atomically."""
+        state = self.state() if self.state_file.exists() else {}
+        write_json(self.state_file, {**state, **changes})
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line to a file.
+
+    Raises:
+        ResourceError: The disk is full.
+    """
+    with full_disk_is_named(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a JSON-lines file; a last line that was cut off is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+
+def keep_lines(path: Path, last_step: int) -> None:
+    """Drop the lines after `last_step`, which a resumed run will write again."""
+    if not path.exists():
+        return
+    kept = [line for line in read_lines(path) if line["step"] <= last_step]
+    with replacing(path) as temporary:
+        temporary.write_text(
+            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8"
+        )
+
+
+def next_folder(dataset: str, backbone: str, strategy: str) -> Path:
+    """Return the first free `runs/<dataset>-<backbone>-<strategy>[-N]` of the current folder."""
+    words = "-".join([Path(dataset).resolve().stem, backbone.rpartition(":")[2], strategy])
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in words)
+    candidates = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(folder for name in candidates if not (folder := Path("runs") / name).exists())
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 with seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions on which a run's numbers depend."""
+    found = {"python": platform.python_version()}
+    for name in ("torch", "torchvision", "accelerate", "scikit-learn", "pillow", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,6 @@
+"""Strategies and plans: which layers learn, when, and how fast. Plain data, no torch."""
+
+from graft.strategies.plan import HEAD, Phase, Plan
+from graft.strategies.strategies import STRATEGIES, Strategy, StrategyOptions, make_plan
+
+__all__ = ["HEAD", "STRATEGIES", "Phase", "Plan", "Strategy", "StrategyOptions", "make_plan"]

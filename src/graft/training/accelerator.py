@@ -1,0 +1,69 @@
+"""The device and the precision, through Hugging Face Accelerate."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+from graft.errors import RecipeError, ResourceError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerator:
+    """Return an Accelerator for a device and a precision.
+
+    Args:
+        device: `auto` takes the best there is; else `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: `fp32`, `bf16` or `fp16`.
+
+    Raises:
+        ResourceError: The device is not there.
+        RecipeError: The device's name is unknown, or it cannot compute in this precision.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+
+    if device != "auto":
+        _require(device)
+    kind = torch.device("cpu" if device == "auto" else device)
+    if precision == "fp16" and (device == "cpu" or (device == "auto" and not _accelerated())):
+        raise RecipeError(
+            "--precision fp16 needs an accelerator, but this run is on the CPU.",
+            "Use --precision bf16 or fp32.",
+        )
+    # Accelerate keeps its first device and precision for the whole process; a run has its own.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    if kind.index is not None:
+        torch.cuda.set_device(kind)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=_PRECISIONS[precision])
+    if kind.index is not None:
+        PartialState().device = kind
+    return accelerator
+
+
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
+
+
+def _require(device: str) -> None:
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"'{device}' is not a device.", "Use auto, cpu, cuda, cuda:0 or mps."
+        ) from error
+    if wanted.type == "cpu":
+        return
+    there = _accelerated() and torch.accelerator.current_accelerator().type == wanted.type  # type: ignore[union-attr]
+    if not there or (wanted.index or 0) >= torch.accelerator.device_count():
+        raise ResourceError(
+            f"The device '{device}' is not there: torch {torch.__version__} finds none.",
+            "Use --device auto, or install a build of torch for it.",
+        )

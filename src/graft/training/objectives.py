@@ -1,0 +1,109 @@
+"""Objectives: what training minimises, as functions that compose.
+
+An objective takes the model, a batch and the progress and returns named losses; the loop adds them
+up and knows none of them. One objective may wrap another: `Mixup(CrossEntropy())`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from graft.data.loader import Batch
+
+Model = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Args:
+        step: Optimizer steps done.
+        total: Optimizer steps of the whole run.
+        epoch: Epoch, from 1.
+        seed: The run's seed; with `step` it seeds whatever an objective draws.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    seed: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, from 0 to 1."""
+        return self.step / max(1, self.total)
+
+
+class Objective(Protocol):
+    """`(model, batch, progress) -> named losses`; each a scalar, the mean over the batch."""
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return the named losses of one batch."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy, with label smoothing and class weights.
+
+    Args:
+        label_smoothing: Share of the target spread evenly over the classes, 0 to 1 (Szegedy et al.
+            2016, arXiv:1512.00567). Default 0.
+        class_weights: Weight of each class, shape (classes,); None weighs all alike.
+
+    Example:
+        >>> batch = Batch(torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), torch.tensor([0, 1]))
+        >>> losses = CrossEntropy()(lambda images: torch.zeros(2, 2), batch, Progress(0, 1, 1))
+        >>> round(losses["cross_entropy"].item(), 4)
+        0.6931
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return `{"cross_entropy": mean over the batch}`; labels are indices or probabilities."""
+        logits = model(batch.images)
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
+        loss = functional.cross_entropy(
+            logits.float(), batch.labels, weight=weights, label_smoothing=self.label_smoothing
+        )
+        return {"cross_entropy": loss}
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """Mixup: blends of two images against the blend of their labels.
+
+    Args:
+        objective: What is minimised on the blends; its labels are probabilities.
+        classes: Number of classes.
+        alpha: Parameter of the Beta(alpha, alpha) from which each batch draws its share; above 0.
+
+    Source:
+        Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412, eq. 2.
+    """
+
+    objective: Objective
+    classes: int
+    alpha: float = 0.2
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return the wrapped objective's losses on blends seeded by (seed, step)."""
+        rng = np.random.default_rng((progress.seed, progress.step, 0x6D1))
+        share = float(rng.beta(self.alpha, self.alpha))
+        partner = torch.from_numpy(rng.permutation(len(batch.labels))).to(batch.labels.device)
+        target = functional.one_hot(batch.labels, self.classes).to(batch.images)
+        blend = replace(
+            batch,
+            images=torch.lerp(batch.images[partner], batch.images, share),
+            labels=torch.lerp(target[partner], target, share),
+        )
+        return self.objective(model, blend, progress)

@@ -1,0 +1,60 @@
+"""Optimizers: every parameter from step 0, a group for each stage, rates set by plan and step."""
+
+from __future__ import annotations
+
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from graft.classifier import Classifier
+from graft.config import TrainingOptions
+from graft.strategies import Phase
+
+WEIGHT_DECAY = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05}
+"""Weight decay of each optimizer where the recipe gives none."""
+
+LEARNING_RATE = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3}
+"""Learning rate of each optimizer where the recipe gives none."""
+
+
+def learning_rate(options: TrainingOptions) -> float:
+    """Return the recipe's learning rate, or the optimizer's default."""
+    return LEARNING_RATE[options.optimizer] if options.lr is None else options.lr
+
+
+def build_optimizer(classifier: Classifier, options: TrainingOptions) -> Optimizer:
+    """Build the recipe's optimizer over every parameter, frozen or not.
+
+    The groups carry their stage as `"stage"`. Norms and biases (tensors of fewer than two
+    dimensions) form a second group of each stage, without weight decay.
+
+    Args:
+        classifier: The model; `requires_grad` plays no role, a parameter without a gradient is
+            skipped by the step.
+        options: `optimizer`, `momentum`, `nesterov`, `weight_decay`.
+    """
+    decay = options.weight_decay
+    if decay is None:
+        decay = WEIGHT_DECAY[options.optimizer]
+    groups = []
+    for stage, parameters in classifier.parameters_by_stage().items():
+        for matrices, rate in ((True, decay), (False, 0.0)):
+            chosen = [p for p in parameters if (p.ndim > 1) is matrices]
+            if chosen:
+                groups.append({"params": chosen, "stage": stage, "lr": 0.0, "weight_decay": rate})
+    if options.optimizer == "sgd":
+        return SGD(groups, momentum=options.momentum, nesterov=options.nesterov)
+    return Adam(groups) if options.optimizer == "adam" else AdamW(groups)
+
+
+def set_rates(optimizer: Optimizer, phase: Phase, rate: float) -> None:
+    """Set every group's learning rate: `rate` times its stage's multiplier, 0 where frozen."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * phase.multipliers.get(group["stage"], 0.0)
+
+
+def rates(optimizer: Optimizer, phase: Phase) -> dict[str, float]:
+    """Read the learning rate of each stage that trains out of the optimizer itself."""
+    return {
+        group["stage"]: group["lr"]
+        for group in optimizer.param_groups
+        if phase.trains(group["stage"])
+    }

@@ -1,0 +1,362 @@
+"""The loop: a plan, a classifier and an objective in; the best classifier of the run out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graft.allocator import keep_freed_memory
+from graft.classifier import Classifier
+from graft.config import TrainingOptions
+from graft.data.loader import Batch, Loader
+from graft.errors import DivergedError, ResourceError
+from graft.evaluation import accuracy, mean_loss
+from graft.heads.linear import LinearHead
+from graft.heads.solve import solve
+from graft.inference import Outputs, run, run_head
+from graft.run import append_line
+from graft.strategies import Phase, Plan
+from graft.timing import Stopwatch
+from graft.training.accelerator import make_accelerator
+from graft.training.checkpoints import Checkpoints, Position, Score
+from graft.training.events import Listener, Silent
+from graft.training.freezing import apply_phase, audit, fingerprints
+from graft.training.objectives import CrossEntropy, Objective, Progress
+from graft.training.optimizers import build_optimizer, learning_rate, rates, set_rates
+from graft.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+RETRIES = 2
+"""How often a run may be rolled back and slowed down before it counts as diverged."""
+
+SLOWDOWN = 0.1
+"""Factor on every learning rate after a rollback."""
+
+
+class Trainer:
+    """Carries out a plan.
+
+    Args:
+        classifier: Trained in place; after `train` it holds the best result over all phases.
+        plan: What learns, when, and how fast.
+        train: Loader of augmented training images.
+        val: Loader of clean validation images, as from `classifier.loader`.
+        options: Optimizer, schedule, batch, precision.
+        objective: What is minimised; None means cross-entropy with the recipe's label smoothing.
+        clean: Loader of clean training images, from which a head is solved; None makes one.
+        seed: Of order, augmentation, drop-out and folds.
+        device: `auto`, `cpu`, `cuda`, ...
+        folder: Run folder for metrics and checkpoints; None keeps everything in memory.
+        resume: Continue from the folder's newest complete checkpoint.
+        listener: Hears of the progress.
+        watch: Collects the seconds of `extract`, `train` and `evaluate`.
+
+    Raises:
+        DivergedError: A loss or gradient was not finite again after `RETRIES` rollbacks.
+        GraftError: The freeze audit failed.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        plan: Plan,
+        train: Loader,
+        val: Loader,
+        *,
+        options: TrainingOptions | None = None,
+        objective: Objective | None = None,
+        clean: Loader | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        folder: Path | None = None,
+        resume: bool = False,
+        listener: Listener | None = None,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        keep_freed_memory()
+        self.options = options or TrainingOptions()
+        self.classifier, self.plan, self.seed = classifier, plan, seed
+        self.train_loader, self.val_loader, self.clean_loader = train, val, clean
+        self.objective = objective or CrossEntropy(self.options.label_smoothing)
+        self.listener, self.watch = listener or Silent(), watch or Stopwatch()
+        self.folder = folder
+        self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
+        self.accelerator: Accelerator = make_accelerator(device, self.options.precision)
+        self.lr = learning_rate(self.options)
+        self.position = Position()
+        self.best_outputs: Outputs | None = None
+        self.solved_outputs: Outputs | None = None
+        self.best_state: dict[str, Tensor] | None = None
+        self._retries = 0
+        classifier.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(classifier, self.options)
+        self.model, self.stepper = self.accelerator.prepare(classifier, self.optimizer)
+        if resume:
+            self._restore()
+
+    def train(self) -> Score:
+        """Carry out the rest of the plan and leave the best weights in the classifier.
+
+        Returns:
+            The best validation result.
+        """
+        try:
+            while self.position.phase < len(self.plan.phases):
+                self._phase(self.plan.phases[self.position.phase])
+                self.position.phase += 1
+                self.position.phase_epoch = self.position.stale = 0
+                self.position.fingerprints = None
+        finally:
+            self.finish()
+        assert self.position.best is not None, "a plan has at least one phase"
+        return self.position.best
+
+    def finish(self) -> None:
+        """Put the best weights so far into the classifier, which is then plain and in eval mode."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.best_state is not None:
+            self.classifier.load_state_dict(self.best_state)
+        self.classifier.requires_grad_(True).eval()
+
+    def _phase(self, phase: Phase) -> None:
+        self.listener.phase(phase, self.position.phase, len(self.plan.phases))
+        apply_phase(self.classifier, self.plan, phase)
+        if self.position.fingerprints is None:
+            self.position.fingerprints = fingerprints(self.classifier, self.plan.frozen(phase))
+        if phase.method == "gradient":
+            self._gradient(phase)
+        elif not self.position.solved:
+            self._solve()
+        audited = audit(self.classifier, self.position.fingerprints or {}, phase.name)
+        self.position.audits.append(audited)
+
+    def _solve(self) -> None:
+        """Fit a linear head to convergence on the frozen trunk's features."""
+        classifier = self.classifier
+        clean = self.clean_loader or classifier.loader(self.train_loader.samples)
+        self.listener.extracting(
+            len(clean.samples) + len(self.val_loader.samples), len(clean) + len(self.val_loader)
+        )
+        with self.watch("extract"):
+            train = run(classifier.trunk, clean, self.listener.batch)
+            val = run(classifier.trunk, self.val_loader, self.listener.batch)
+        if not torch.isfinite(train.values).all():
+            raise DivergedError(
+                f"The backbone {classifier.backbone.name} makes features that are not finite.",
+                "Its weights are damaged, or of another architecture.",
+            )
+        with self.watch("train"):
+            head = classifier.head
+            assert isinstance(head, LinearHead), "only a linear head can be solved"
+            solve(
+                train.values,
+                train.labels,
+                len(classifier.classes),
+                seed=self.seed,
+                balanced=self.options.class_weights == "balanced",
+            ).install(head)
+        batch = classifier.eval_batch
+        outputs = Outputs(run_head(head, val.values, batch), val.labels)
+        self.solved_outputs = Outputs(run_head(head, train.values, batch), train.labels)
+        self.position.solved = True
+        self._record(outputs, {"train_loss": None, "train_accuracy": None, "lr": {}})
+
+    def _gradient(self, phase: Phase) -> None:
+        """Run epochs until the phase, its plateau, the plan or early stopping ends it."""
+        position = self.position
+        if self.checkpoints and not self.checkpoints.complete():
+            self._save()
+        while (
+            position.phase_epoch < phase.epochs
+            and position.epoch < self.plan.epochs
+            and not self._stalled(phase)
+        ):
+            try:
+                self._epoch(phase)
+            except _NotFiniteError as error:
+                self._roll_back(error)
+
+    def _stalled(self, phase: Phase) -> bool:
+        limits = (phase.patience, self.options.early_stopping)
+        return any(limit is not None and self.position.stale >= limit for limit in limits)
+
+    def _epoch(self, phase: Phase) -> None:
+        position, loader = self.position, self.train_loader
+        epoch = position.epoch + 1
+        # Drop-out draws from here: a function of seed and epoch, so that a resumed run repeats it.
+        torch.manual_seed(self.seed * 1_000_003 + epoch)
+        apply_phase(self.classifier, self.plan, phase)
+        schedule = self._schedule()
+        self.listener.epoch(epoch, self.plan.epochs, len(loader))
+        total_loss, images, step = 0.0, 0, position.step
+        started = self.watch.spent("train")
+        with self.watch("train"):
+            for batch in loader.epoch(epoch):
+                set_rates(self.optimizer, phase, self.lr * position.rate_scale * schedule.factor)
+                used = rates(self.optimizer, phase)
+                progress = Progress(step, self.plan.epochs * len(loader), epoch, self.seed)
+                losses = self._step(batch, progress)
+                schedule.step()
+                step += 1
+                loss = sum(losses.values())
+                total_loss += loss * len(batch)
+                images += len(batch)
+                self._write(
+                    "steps.jsonl",
+                    {"step": step, "epoch": epoch, "loss": loss, "losses": losses, "lr": used},
+                )
+                self.listener.batch(loss)
+        seconds = self.watch.spent("train") - started
+        position.step, position.epoch = step, epoch
+        position.phase_epoch += 1
+        with self.watch("evaluate"):
+            outputs = run(self.classifier, self.val_loader)
+        self._record(
+            outputs,
+            {
+                "train_loss": total_loss / images,
+                "train_accuracy": None,
+                "lr": used,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(images / seconds, 1),
+            },
+        )
+
+    def _step(self, batch: Batch, progress: Progress, parts: int | None = None) -> dict[str, float]:
+        """Take one optimizer step on a batch, in parts whose gradients add up to the whole's.
+
+        Where memory runs out the batch is cut into twice as many parts and taken again.
+        """
+        parts = min(parts or self.options.accumulate, len(batch))
+        self.optimizer.zero_grad(set_to_none=True)
+        totals: dict[str, float] = {}
+        try:
+            for part in _cut(batch, parts):
+                share = len(part) / len(batch)
+                with self.accelerator.autocast():
+                    losses = self.objective(self.model, part.to(self.accelerator.device), progress)
+                    loss = torch.stack(list(losses.values())).sum() * share
+                for name, value in losses.items():
+                    totals[name] = totals.get(name, 0.0) + float(value.detach()) * share
+                if not torch.isfinite(loss):
+                    raise _NotFiniteError(f"the loss became {float(loss)}", progress)
+                self.accelerator.backward(loss)
+        except torch.OutOfMemoryError as error:
+            if parts >= len(batch):
+                raise ResourceError(
+                    f"One image of {tuple(batch.images.shape[1:])} does not fit into the memory.",
+                    "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
+                ) from error
+            self.listener.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
+            return self._step(batch, progress, parts * 2)
+        norm = self.accelerator.clip_grad_norm_(
+            [p for p in self.classifier.parameters() if p.grad is not None],
+            self.options.clip or float("inf"),
+        )
+        # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.
+        if self.options.precision != "fp16" and not torch.isfinite(norm):
+            raise _NotFiniteError(f"the gradient became {float(norm)}", progress)
+        self.stepper.step()
+        return totals
+
+    def _record(self, outputs: Outputs, line: Mapping[str, Any]) -> None:
+        """Take note of a validation result: best so far, history, checkpoint, metrics, listener."""
+        position = self.position
+        score = Score(
+            position.epoch,
+            position.step,
+            accuracy(outputs.values, outputs.labels),
+            mean_loss(outputs.values, outputs.labels),
+        )
+        if position.epoch:
+            position.accuracies.append(score.accuracy)
+        better = score.beats(position.best)
+        position.stale = 0 if better else position.stale + 1
+        if better:
+            position.best, self.best_outputs = score, outputs
+            self.best_state = {
+                name: tensor.clone() for name, tensor in self.classifier.state_dict().items()
+            }
+        self._save()
+        record = {
+            "phase": self.plan.phases[position.phase].name,
+            "phase_index": position.phase,
+            "epoch": position.epoch,
+            "step": position.step,
+            **line,
+            "val_loss": score.loss,
+            "val_accuracy": score.accuracy,
+            "best": better,
+        }
+        self._write("metrics.jsonl", record)
+        self.listener.result(record)
+
+    def _schedule(self) -> Schedule:
+        """Return the schedule, moved to where the run is: a function of what has happened."""
+        steps = len(self.train_loader)
+        schedule = Schedule(self.options, epochs=self.plan.epochs, steps_per_epoch=steps)
+        for value in self.position.accuracies:
+            for _ in range(steps):
+                schedule.step()
+            schedule.epoch_end(value)
+        return schedule
+
+    def _roll_back(self, error: _NotFiniteError) -> None:
+        self._retries += 1
+        scale = self.position.rate_scale * SLOWDOWN
+        if self._retries > RETRIES or not self.checkpoints:
+            raise DivergedError(
+                f"Training diverged: {error}, after {self._retries - 1} rollbacks.",
+                f"Lower --lr (it is {self.lr:g}), clip gradients with --clip 1, or look for "
+                "damaged images with `graft check`.",
+            ) from error
+        self._restore()
+        self.position.rate_scale = scale
+        self.listener.say(
+            f"{error}: back to the end of epoch {self.position.epoch}, learning rates x {scale:g}."
+        )
+
+    def _restore(self) -> None:
+        assert self.checkpoints is not None, "only a run with a folder can be restored"
+        position = self.checkpoints.position()
+        if position is None:
+            return  # killed before its first checkpoint: there is nothing to lose
+        self.position = position
+        self.classifier.load_state_dict(self.checkpoints.model(position.step))
+        self.checkpoints.restore_optimizer(position.step, self.optimizer)
+        if position.best is not None:
+            self.best_state = self.checkpoints.model(position.best.step)
+
+    def _save(self) -> None:
+        if self.checkpoints:
+            self.checkpoints.save(self.position, self.classifier.state_dict(), self.optimizer)
+
+    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+        if self.folder:
+            append_line(self.folder / name, record)
+
+
+class _NotFiniteError(Exception):
+    """A loss or gradient is NaN or infinite; seen before the optimizer steps."""
+
+    def __init__(self, what: str, progress: Progress) -> None:
+        super().__init__(f"{what} at step {progress.step + 1} of epoch {progress.epoch}")
+
+
+def _cut(batch: Batch, parts: int) -> Iterator[Batch]:
+    """Cut a batch into parts of nearly equal size."""
+    return (
+        Batch(*part)
+        for part in zip(
+            batch.images.tensor_split(parts),
+            batch.labels.tensor_split(parts),
+            batch.indices.tensor_split(parts),
+            strict=True,
+        )
+    )

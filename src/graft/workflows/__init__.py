@@ -1,0 +1,1 @@
+"""One file per verb: what the entrances and users call."""

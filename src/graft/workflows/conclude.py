@@ -1,0 +1,121 @@
+"""The end of a run: what it found, measured once more on clean images and written down."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from graft.data.manifest import Manifest, Sample
+from graft.evaluation import diagnose, metrics
+from graft.files import replacing
+from graft.inference import Outputs, probabilities
+from graft.inference import run as run_over
+from graft.report.html import write_report
+from graft.run import Run, now
+from graft.timing import Stopwatch
+from graft.training import Trainer
+
+TRAIN_IMAGES_FOR_DIAGNOSIS = 1000
+"""Most training images on which the diagnosis measures; more would only narrow its interval."""
+
+
+def conclude(
+    run: Run,
+    trainer: Trainer,
+    manifest: Manifest,
+    warnings: Sequence[str],
+    watch: Stopwatch,
+    *,
+    state: Literal["done", "interrupted"],
+) -> dict[str, Any]:
+    """Measure the best classifier and write model, predictions, result and report.
+
+    The test images are looked at once, and only by a run that is done.
+
+    Returns:
+        The document that `graft fit --json` prints.
+    """
+    classifier = trainer.classifier
+    val_samples = manifest.subset("val")
+    test_samples = manifest.subset("test") if state == "done" else ()
+    with watch("evaluate"):
+        val = trainer.best_outputs or run_over(classifier, trainer.val_loader)
+        test = run_over(classifier, classifier.loader(test_samples)) if test_samples else None
+        validation = metrics(val.values, val.labels, classifier.classes)
+        tested = metrics(test.values, test.labels, classifier.classes) if test else None
+        train = _on_training_images(trainer, manifest)
+    classifier.save(run.model)
+    outputs = [("val", val_samples, val)] + ([("test", test_samples, test)] if test else [])
+    _write_predictions(run.predictions, classifier.classes, outputs)
+    best = trainer.position.best
+    assert best is not None, "a run is concluded once it has a result"
+    plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
+    result = {
+        "run": str(run.folder),
+        "backbone": classifier.backbone.name,
+        "strategy": trainer.plan.strategy,
+        "classes": list(classifier.classes),
+        "plan": plan,
+        "train_images": len(manifest.subset("train")),
+        "val_images": len(val_samples),
+        "test_images": len(manifest.subset("test")),
+        "val_accuracy": validation["accuracy"],
+        "val_interval": validation["interval"],
+        "test_accuracy": tested and tested["accuracy"],
+        "test_interval": tested and tested["interval"],
+        "selected_on": "validation",
+        "best_epoch": best.epoch,
+        "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
+        "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
+        "diagnosis": diagnose(*_right(train), *_right(val), classes=len(classifier.classes)),
+        "batch_norm": trainer.plan.batch_norm,
+        "set_aside": len(manifest.set_aside),
+        "warnings": list(warnings),
+    }
+    run.update(
+        state=state,
+        finished=now(),
+        result=result,
+        validation=validation,
+        test=tested,
+        audits=trainer.position.audits,
+    )
+    write_report(run.folder)
+    return result
+
+
+def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
+    """Return the best classifier's outputs on clean views of training images, at most 1,000."""
+    best = trainer.position.best
+    if best is not None and best.epoch == 0 and trainer.solved_outputs is not None:
+        return trainer.solved_outputs
+    samples = sorted(manifest.subset("train"), key=lambda sample: sample.sha256)
+    chosen = samples[:TRAIN_IMAGES_FOR_DIAGNOSIS]
+    return run_over(trainer.classifier, trainer.classifier.loader(chosen))
+
+
+def _right(outputs: Outputs) -> tuple[int, int]:
+    correct = int((outputs.values.argmax(dim=1) == outputs.labels).sum())
+    return correct, len(outputs.labels)
+
+
+def _write_predictions(
+    path: Path,
+    classes: Sequence[str],
+    outputs: Sequence[tuple[str, Sequence[Sample], Outputs]],
+) -> None:
+    """Write `predictions.csv`: per image of validation and test what was predicted."""
+    head = ["path", "split", "label", "prediction", "confidence", "correct"]
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*head, *(f"p({name})" for name in classes)])
+        for split, samples, output in outputs:
+            rows: Tensor = probabilities(output.values)
+            for sample, row in zip(samples, rows, strict=True):
+                best = int(row.argmax())
+                facts = [classes[best], float(row[best]), classes[best] == sample.label]
+                writer.writerow([sample.path, split, sample.label, *facts, *row.tolist()])

@@ -1,0 +1,74 @@
+"""`graft evaluate`: how good a classifier is on labelled images it has not seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from graft.classifier import Classifier
+from graft.data.manifest import Manifest
+from graft.data.scan import scan
+from graft.errors import DataError, nearest
+from graft.evaluation import metrics
+from graft.inference import run
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Classifier,
+    data: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Measure a classifier on a folder or table of labelled images.
+
+    Args:
+        model: A run folder, a model folder, or a classifier.
+        data: `<class>/…`, `train/val[/test]/<class>/…`, or a CSV. Classes are matched by name.
+        split: Of a data set with splits: `train`, `val` or `test`. None means the test split where
+            there is one, else validation, else all images.
+        workers: Threads that decode; None means one per core.
+
+    Returns:
+        What `graft.evaluation.metrics` returns, and `split`, `set_aside` (each with its reason).
+
+    Raises:
+        DataError: The model cannot be loaded, no image can be read, or a label is unknown to it.
+    """
+    classifier = model if isinstance(model, Classifier) else Classifier.load(model)
+    manifest = scan(data)
+    chosen = _choose(manifest, split)
+    samples = manifest.subset(chosen)
+    unknown = sorted({sample.label for sample in samples} - set(classifier.classes))
+    if unknown:
+        raise DataError(
+            f"'{unknown[0]}' in '{data}' is not a class of the model.",
+            f"It knows {nearest(unknown[0], classifier.classes)}; rename the folder or remove it.",
+        )
+    if not samples:
+        raise DataError(
+            f"'{data}' holds no readable image to evaluate on.",
+            "Give a folder with one folder of images per class.",
+        )
+    outputs = run(classifier, classifier.loader(samples, workers=workers))
+    return {
+        **metrics(outputs.values, outputs.labels, classifier.classes),
+        "split": chosen or "all",
+        "set_aside": [
+            {"path": str(Path(sample.path)), "reason": sample.state}
+            for sample in manifest.set_aside
+        ],
+    }
+
+
+def _choose(manifest: Manifest, split: str | None) -> str:
+    there = {sample.split for sample in manifest.readable}
+    if split is not None:
+        if split not in there:
+            raise DataError(
+                f"'{manifest.root}' has no split '{split}'.",
+                f"It has {', '.join(sorted(filter(None, there))) or 'none'}.",
+            )
+        return split
+    return next((name for name in ("test", "val", "", "train") if name in there), "")

@@ -1,0 +1,278 @@
+"""`graft fit`: a folder of images in, a trained and honest classifier out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graft.backbones.backbone import Backbone
+from graft.classifier import Classifier
+from graft.config import Recipe, options, resolve, write_yaml
+from graft.data.augment import augmentation
+from graft.data.check import check
+from graft.data.loader import Loader
+from graft.data.manifest import Manifest
+from graft.errors import GraftError, RecipeError
+from graft.run import Run, keep_lines, next_folder, now
+from graft.strategies import Plan
+from graft.timing import Stopwatch
+from graft.training import Listener, Silent, Trainer, learning_rate
+from graft.workflows.conclude import conclude
+from graft.workflows.prepare import (
+    choose_plan,
+    graft_head,
+    make_objective,
+    open_backbone,
+    read_images,
+)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` returns.
+
+    Args:
+        run: The run folder.
+        classifier: The best classifier of the run, in eval mode.
+        result: The document that `graft fit --json` prints.
+    """
+
+    run: Path
+    classifier: Classifier
+    result: dict[str, Any]
+
+
+def fit(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    resume: bool = False,
+    listener: Listener | None = None,
+    **overrides: Any,
+) -> Fit:
+    """Adapt a pre-trained backbone to a folder of images.
+
+    Args:
+        data: `train/val[/test]/<class>/…`, flat `<class>/…`, or a CSV with `path,label[,split]`.
+        out: The run folder, new or empty; None takes the next free one below `runs/`.
+        config: A recipe file; `RUN/recipe.yaml` repeats that run.
+        sets: `"training.lr=0.01"` strings, as `--set` takes them.
+        environ: Variables such as `GRAFT_LR`; the command line passes `os.environ`.
+        resume: Continue the run in `out` from its newest checkpoint, to the same weights as if it
+            had never stopped. A run that is done is returned as it is.
+        listener: Hears of the progress; None is silent.
+        overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
+            `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`.
+
+    Raises:
+        RecipeError: Options that cannot be meant, or an `out` that already holds a run.
+        DataError: Images that cannot be trained on.
+        BackboneError: An unknown backbone or stage, or weights that do not fit.
+        ResourceError: No disk, memory, device or network.
+        DivergedError: Training did not stay finite.
+        KeyboardInterrupt: Ctrl-C; the best classifier so far is in `RUN/model`.
+
+    Example:
+        >>> fitted = fit("photos", backbone="resnet18", strategy="full")  # doctest: +SKIP
+        >>> fitted.classifier.predict("photo.jpg")[0].label  # doctest: +SKIP
+        'ants'
+    """
+    watch, listener = Stopwatch(), listener or Silent()
+    flags = {"path": None if data is None else os.fspath(data), **overrides}
+    if resume:
+        job = _reopen(flags, out, config, sets, watch)
+        state = job.run.state()
+        if state["state"] == "done":
+            listener.say(f"The run in '{out}' is already done.")
+            return Fit(job.run.folder, Classifier.load(job.run.folder), state["result"])
+    else:
+        recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
+        job = _start(recipe, out, watch)
+    return _carry_out(job, listener, watch)
+
+
+def plan_only(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Say what `fit` would do, without weights, training or a run folder.
+
+    Returns:
+        The keys of `fit`'s document that are known beforehand, `plan` among them.
+    """
+    flags = {"path": None if data is None else os.fspath(data), **overrides}
+    recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
+    backbone = open_backbone(recipe, meta=True)
+    plan = choose_plan(recipe, backbone)
+    manifest, warnings = read_images(recipe, thorough=False)
+    classifier = graft_head(recipe, backbone, manifest.classes)
+    return {
+        "backbone": backbone.name,
+        "strategy": plan.strategy,
+        "classes": list(manifest.classes),
+        "plan": plan.to_dict(learning_rate(recipe.training), classifier.count_parameters()),
+        **{f"{split}_images": len(manifest.subset(split)) for split in ("train", "val", "test")},
+        "warnings": warnings,
+    }
+
+
+def complete(recipe: Recipe) -> Recipe:
+    """Check that there are images to read, and make paths absolute so that a run can be repeated.
+
+    Raises:
+        RecipeError: No data was named.
+    """
+    if recipe.data.path is None:
+        raise RecipeError(
+            "No images were given.", "Write `graft fit DIR`, or set data.path in the recipe."
+        )
+    data = recipe.data.model_copy(update={"path": str(Path(recipe.data.path).absolute())})
+    backbone = recipe.backbone
+    if backbone.weights is not None:
+        absolute = str(Path(backbone.weights).absolute())
+        backbone = backbone.model_copy(update={"weights": absolute})
+    return recipe.model_copy(update={"data": data, "backbone": backbone})
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run that is ready to be carried out, from its beginning or from its checkpoints."""
+
+    run: Run
+    recipe: Recipe
+    backbone: Backbone
+    plan: Plan
+    manifest: Manifest
+    warnings: list[str]
+    resume: bool
+
+
+def _start(recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch) -> _Job:
+    """Prepare a new run. What is quick to refuse comes before the images are read."""
+    assert recipe.data.path is not None, "complete() asked for it"
+    plan = choose_plan(recipe, open_backbone(recipe, meta=True))
+    out = out or recipe.out or next_folder(recipe.data.path, recipe.backbone.name, plan.strategy)
+    Run.refuse_taken(out)
+    with watch("data"):
+        manifest, warnings = read_images(recipe)
+    backbone = open_backbone(recipe)
+    resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training)}
+    recipe = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update=resolved), "out": None}
+    )
+    run = Run.create(out, seed=recipe.seed)
+    write_yaml(recipe, run.recipe)
+    manifest.save(run.manifest)
+    return _Job(run, recipe, backbone, plan, manifest, warnings, resume=False)
+
+
+def _reopen(
+    flags: Mapping[str, Any],
+    out: str | os.PathLike[str] | None,
+    config: str | os.PathLike[str] | None,
+    sets: Sequence[str],
+    watch: Stopwatch,
+) -> _Job:
+    """Prepare to continue a run with its own recipe and its own split."""
+    if out is None or config is not None:
+        raise RecipeError(
+            "--resume continues the run in --out with that run's own recipe.",
+            "Write `graft fit --resume --out RUN`, without --config.",
+        )
+    run = Run.open(out)
+    recipe = resolve(config=run.recipe)
+    wanted = complete(resolve(flags, config=run.recipe, sets=sets))
+    if wanted != recipe:
+        raise RecipeError(
+            f"The run in '{out}' was started with {_difference(recipe, wanted)}.",
+            "Leave the option out to resume, or start a new run in another --out.",
+        )
+    with watch("data"):
+        manifest = Manifest.load(run.manifest)
+        warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
+    backbone = open_backbone(recipe)
+    return _Job(run, recipe, backbone, choose_plan(recipe, backbone), manifest, warnings, True)
+
+
+def _difference(recorded: Recipe, wanted: Recipe) -> str:
+    """Name the first option in which two recipes differ, with the recorded value first."""
+    for name, path, _ in options():
+        values = []
+        for recipe in (recorded, wanted):
+            value: Any = recipe
+            for part in path.split("."):
+                value = getattr(value, part)
+            values.append(value)
+        if values[0] != values[1]:
+            return f"{name} = {values[0]!r}, not {values[1]!r}"
+    raise AssertionError("the recipes are equal")
+
+
+def _carry_out(job: _Job, listener: Listener, watch: Stopwatch) -> Fit:
+    """Train, measure and write, and leave `run.json` saying how it ended."""
+    run = job.run
+    try:
+        run.update(state="running", error=None)
+        for warning in job.warnings:
+            listener.say(warning)
+        trainer = _trainer(job, listener, watch)
+        try:
+            trainer.train()
+        except KeyboardInterrupt:
+            # Let the work so far be used: the same files, without the one look at the test images.
+            if trainer.position.best is not None:
+                conclude(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
+            raise
+        result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
+    except KeyboardInterrupt:
+        run.update(state="interrupted", finished=now())
+        raise
+    except BaseException as error:
+        # On a full disk this fails as well; the first error is the one that tells.
+        with contextlib.suppress(GraftError, OSError):
+            run.update(state="failed", error=str(error), finished=now())
+        raise
+    return Fit(run.folder, trainer.classifier, result)
+
+
+def _trainer(job: _Job, listener: Listener, watch: Stopwatch) -> Trainer:
+    recipe, manifest = job.recipe, job.manifest
+    classifier = graft_head(recipe, job.backbone, manifest.classes)
+    train = Loader(
+        manifest.subset("train"),
+        manifest.classes,
+        job.backbone.preprocess,
+        batch_size=recipe.training.batch_size,
+        augmentation=augmentation(recipe.data.augment),
+        shuffle=True,
+        seed=recipe.seed,
+        workers=recipe.workers,
+    )
+    trainer = Trainer(
+        classifier,
+        job.plan,
+        train,
+        classifier.loader(manifest.subset("val"), workers=recipe.workers),
+        options=recipe.training,
+        objective=make_objective(recipe, manifest),
+        seed=recipe.seed,
+        device=recipe.device,
+        folder=job.run.folder,
+        resume=job.resume,
+        listener=listener,
+        watch=watch,
+    )
+    keep_lines(job.run.metrics, trainer.position.step)
+    keep_lines(job.run.steps, trainer.position.step)
+    return trainer

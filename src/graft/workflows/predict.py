@@ -1,0 +1,63 @@
+"""`graft predict`: what a classifier says about files, folders and globs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from graft.classifier import Classifier, Prediction
+from graft.data.find import find_images
+from graft.inference import forward, probabilities
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that could not be predicted.
+
+    Args:
+        path: Where it is.
+        reason: Why it cannot be read.
+    """
+
+    path: str
+    reason: str
+
+
+def predict(
+    model: str | os.PathLike[str] | Classifier,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    top: int = 5,
+    workers: int | None = None,
+) -> Iterator[Prediction | Unreadable]:
+    """Predict images as they are read, in order.
+
+    Args:
+        model: A run folder, a model folder, or a classifier.
+        paths: Image files, folders (searched with their subfolders) and globs.
+        top: Most probable classes to name.
+        workers: Threads that decode; None means one per core.
+
+    Yields:
+        A prediction per image, or the reason why it could not be read.
+
+    Raises:
+        DataError: The model cannot be loaded, or a path leads to no image.
+    """
+    classifier = model if isinstance(model, Classifier) else Classifier.load(model)
+    images = find_images(paths)
+    failures: dict[int, str] = {}
+    loader = classifier.loader(images, workers=workers, failures=failures)
+    waiting = 0
+    for batch, logits in forward(classifier, loader.epoch(0)):
+        rows = dict(zip(batch.indices.tolist(), probabilities(logits), strict=True))
+        while waiting in rows or waiting in failures:
+            name = str(images[waiting])
+            if waiting in failures:
+                yield Unreadable(name, failures[waiting])
+            else:
+                yield classifier.name_classes(name, rows[waiting], top=top)
+            waiting += 1
+    for index in range(waiting, len(images)):
+        yield Unreadable(str(images[index]), failures[index])

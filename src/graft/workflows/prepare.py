@@ -1,0 +1,114 @@
+"""From a recipe to what a run needs: images with their split, a backbone, a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from graft.backbones.backbone import Backbone
+from graft.backbones.load import load_backbone
+from graft.classifier import Classifier
+from graft.config import Recipe
+from graft.data.check import check
+from graft.data.manifest import Manifest
+from graft.data.scan import scan
+from graft.data.split import assign_splits
+from graft.errors import RecipeError
+from graft.heads.linear import LinearHead
+from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
+from graft.training import CrossEntropy, Mixup, Objective, learning_rate
+
+
+def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, list[str]]:
+    """Find, check and split the images.
+
+    Args:
+        recipe: Its `data` section and seed.
+        thorough: Read every image's pixels, so that damaged ones are found before training.
+
+    Returns:
+        The split manifest, and what a person should know about it.
+
+    Raises:
+        DataError: The images cannot be trained on.
+    """
+    assert recipe.data.path is not None, "asked for before"
+    manifest = assign_splits(
+        scan(recipe.data.path, check=thorough),
+        val_fraction=recipe.data.val_fraction,
+        test_fraction=recipe.data.test_fraction,
+        seed=recipe.seed,
+    )
+    return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
+
+
+def open_backbone(recipe: Recipe, *, meta: bool = False) -> Backbone:
+    """Load the recipe's backbone; with `meta` its shapes alone, without weights.
+
+    Raises:
+        BackboneError: Unknown name, or weights that do not fit.
+        ResourceError: The weights could not be fetched.
+    """
+    weights = recipe.backbone.weights
+    return load_backbone(
+        recipe.backbone.name,
+        weights=None if weights is None or meta else Path(weights),
+        pretrained=recipe.strategy.name != "scratch",
+        meta=meta,
+        image_size=recipe.data.image_size,
+        seed=recipe.seed,
+    )
+
+
+def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:
+    """Put a new linear head on a backbone; its random start follows from the seed."""
+    dropout = backbone.head_dropout if recipe.dropout is None else recipe.dropout
+    device = next(backbone.module.parameters()).device
+    head = LinearHead(backbone.width, len(classes), dropout, seed=recipe.seed)
+    return Classifier(backbone, head.to(device), classes)
+
+
+def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
+    """Turn the recipe's strategy into a plan for this backbone.
+
+    Raises:
+        RecipeError: Options that contradict one another.
+        BackboneError: An unknown stage.
+    """
+    section = recipe.strategy
+    options = section.model_dump(exclude={"name"})
+    if section.unfreeze_from is not None:
+        options["unfreeze_from"] = backbone.stage_of(section.unfreeze_from).name
+    options["rates"] = {
+        name if name == HEAD else backbone.stage_of(name).name: rate
+        for name, rate in section.rates.items()
+    }
+    plan = make_plan(
+        section.name,
+        [stage.name for stage in backbone.stages],
+        epochs=recipe.training.epochs,
+        lr=learning_rate(recipe.training),
+        options=StrategyOptions(**options),
+    )
+    smallest = recipe.training.batch_size // recipe.training.accumulate
+    if plan.batch_norm == "train" and smallest < 2:
+        raise RecipeError(
+            "BatchNorm in train mode cannot normalise batches of one image.",
+            "Use a --batch-size of at least 8, or --batch-norm eval.",
+        )
+    return plan
+
+
+def make_objective(recipe: Recipe, manifest: Manifest) -> Objective:
+    """Compose the recipe's objective: cross-entropy, perhaps under Mixup."""
+    classes = manifest.classes
+    weights = None
+    if recipe.training.class_weights == "balanced":
+        counts = manifest.counts()["train"]
+        total = sum(counts.values())
+        weights = torch.tensor([total / (len(classes) * counts[name]) for name in classes])
+    objective: Objective = CrossEntropy(recipe.training.label_smoothing, weights)
+    if recipe.training.mixup:
+        objective = Mixup(objective, len(classes), recipe.training.mixup)
+    return objective

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from graft.data.manifest import Manifest, Sample
+from graft.errors import DataError
+
+SAMPLES = (
+    Sample("/photos/b.jpg", "bees", "train", "b" * 64, 4, 3),
+    Sample("/photos/a, or \n'b'.jpg", 'ants "red"', "val", "a" * 64, 5, 6),
+    Sample("/photos/\udcff.jpg", "käfer", "train", "c" * 64, 1, 1),
+    Sample("/photos/d.jpg", "wasps", "train", "d" * 64, 0, 0, "zero bytes"),
+)
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    manifest = Manifest(SAMPLES, root="/photos")
+    manifest.save(tmp_path / "split.csv")
+    assert Manifest.load(tmp_path / "split.csv") == manifest
+
+
+def test_the_columns_are_the_documented_ones(tmp_path):
+    Manifest(SAMPLES, root="/photos").save(tmp_path / "split.csv")
+    header = (tmp_path / "split.csv").read_bytes().splitlines()[0]
+    assert header == b"path,label,split,sha256,width,height,state"
+
+
+def test_classes_come_from_the_readable_training_images_sorted_by_name():
+    assert Manifest(SAMPLES, root="").classes == ("bees", "käfer")
+
+
+def test_subsets_do_not_depend_on_the_order_of_the_samples():
+    forwards, backwards = Manifest(SAMPLES, root=""), Manifest(SAMPLES[::-1], root="")
+    assert forwards.subset("train") == backwards.subset("train")
+
+
+def test_a_sample_set_aside_is_in_no_subset():
+    manifest = Manifest(SAMPLES, root="")
+    assert manifest.set_aside == (SAMPLES[3],)
+    assert SAMPLES[3] not in manifest.subset("train")
+    assert manifest.counts() == {"train": {"bees": 1, "käfer": 1}, "val": {'ants "red"': 1}}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "has the columns"),
+        ("path,label\n", "has the columns path, label"),
+        ("path,label,split,sha256,width,height,state\na,b,train\n", "damaged row"),
+        ("path,label,split,sha256,width,height,state\na,b,train,,wide,3,ok\n", "damaged row"),
+    ],
+)
+def test_a_damaged_table_is_named(tmp_path, content, words):
+    (tmp_path / "split.csv").write_text(content)
+    with pytest.raises(DataError, match=words):
+        Manifest.load(tmp_path / "split.csv")
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"split\.csv"):
+        Manifest.load(tmp_path / "split.csv")

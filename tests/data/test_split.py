@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graft.data.manifest import Manifest, Sample
+from graft.data.scan import scan
+from graft.data.split import assign_splits
+from graft.errors import RecipeError
+
+
+def sample(content: int, label: str = "ants", split: str = "", name: str = "") -> Sample:
+    return Sample(f"/{label}/{name or content}.jpg", label, split, f"{content:064x}", 4, 4)
+
+
+def manifest_of(*samples: Sample) -> Manifest:
+    return Manifest(samples, root="/")
+
+
+def split_of(manifest: Manifest) -> dict[str, str]:
+    return {sample.path: sample.split for sample in manifest.samples}
+
+
+manifests = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from(["ants", "bees", "wasps"])), min_size=1
+).map(
+    lambda rows: manifest_of(
+        *(sample(content, label, name=str(n)) for n, (content, label) in enumerate(rows))
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(manifests, st.integers(0, 5))
+def test_copies_stay_together_and_names_and_order_do_not_matter(manifest, seed):
+    drawn = assign_splits(manifest, test_fraction=0.2, seed=seed)
+    by_content = {(s.sha256, s.split) for s in drawn.samples}
+    assert len(by_content) == len({s.sha256 for s in drawn.samples})
+    renamed = tuple(replace(s, path=f"/other/{s.path}") for s in reversed(manifest.samples))
+    again = assign_splits(Manifest(renamed, root="/"), test_fraction=0.2, seed=seed)
+    assert {(s.sha256, s.split) for s in again.samples} == by_content
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_in_another_class_do_not_take_a_class_its_share(seed):
+    ants = [sample(n) for n in range(10)]
+    bees = [sample(n, "bees") for n in range(5, 15)]
+    counts = assign_splits(manifest_of(*ants, *bees), seed=seed).counts()
+    assert counts["val"]["ants"] == 2
+    assert counts["val"]["bees"] >= 2
+
+
+@pytest.mark.parametrize("count", range(2, 12))
+def test_every_class_is_in_training_and_in_validation(count):
+    counts = assign_splits(manifest_of(*(sample(n) for n in range(count)))).counts()
+    assert counts["train"]["ants"] >= 1
+    assert counts["val"]["ants"] == max(1, round(0.2 * count))
+
+
+def test_the_share_is_taken_from_every_class_not_from_the_first(shared):
+    counts = assign_splits(scan(shared / "data/flowers", check=False)).counts()
+    assert counts["val"].keys() == counts["train"].keys()
+    for label, validated in counts["val"].items():
+        assert validated / (validated + counts["train"][label]) == pytest.approx(0.2, abs=0.005)
+
+
+def test_another_seed_draws_another_split_and_the_same_seed_the_same():
+    manifest = manifest_of(*(sample(n) for n in range(40)))
+    assert split_of(assign_splits(manifest, seed=1)) == split_of(assign_splits(manifest, seed=1))
+    assert split_of(assign_splits(manifest, seed=1)) != split_of(assign_splits(manifest, seed=2))
+
+
+def test_a_test_share_does_not_change_the_validation_split():
+    manifest = manifest_of(*(sample(n) for n in range(40)))
+    with_test = assign_splits(manifest, test_fraction=0.25)
+    assert with_test.subset("val") == assign_splits(manifest).subset("val")
+    assert {split: sum(c.values()) for split, c in with_test.counts().items()} == {
+        "train": 22,
+        "val": 8,
+        "test": 10,
+    }
+
+
+def test_given_splits_are_kept():
+    given_splits = manifest_of(*(sample(n, split=("train", "val")[n % 2]) for n in range(10)))
+    assert assign_splits(given_splits) == given_splits
+
+
+def test_training_is_split_where_validation_is_missing():
+    samples = [sample(n, split="train") for n in range(10)]
+    tests = [sample(n, split="test") for n in range(10, 14)]
+    drawn = assign_splits(manifest_of(*samples, *tests), test_fraction=0.5)
+    assert drawn.counts() == {"test": {"ants": 4}, "train": {"ants": 8}, "val": {"ants": 2}}
+
+
+def test_an_undecided_copy_follows_the_image_that_has_a_split():
+    decided = [sample(n, split=("train", "val", "test")[n % 3]) for n in range(9)]
+    copies = [sample(n, name=f"copy{n}") for n in range(9)]
+    drawn = split_of(assign_splits(manifest_of(*decided, *copies)))
+    assert all(drawn[f"/ants/copy{n}.jpg"] == drawn[f"/ants/{n}.jpg"] for n in range(9))
+
+
+def test_an_unreadable_sample_stays_as_it_is():
+    broken = replace(sample(99), state="zero bytes")
+    drawn = assign_splits(manifest_of(broken, *(sample(n) for n in range(5))))
+    assert drawn.set_aside == (broken,)
+
+
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0), (0.2, -1), (0.5, 0.5), (float("nan"), 0)])
+def test_shares_that_leave_nothing_are_refused(val, test):
+    with pytest.raises(RecipeError):
+        assign_splits(manifest_of(sample(1)), val_fraction=val, test_fraction=test)

@@ -1,0 +1,44 @@
+"""Promises of writing: whole or absent, and a full disk has a name."""
+
+import errno
+
+import pytest
+
+from graft.errors import ResourceError
+from graft.files import full_disk_is_named, replacing, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("new")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_really_full_disk_is_a_resource_error():
+    # /dev/full answers every write with ENOSPC.
+    with (
+        pytest.raises(ResourceError, match="disk is full") as caught,
+        full_disk_is_named("/dev/full"),
+        open("/dev/full", "w") as file,
+    ):
+        file.write("x" * 100_000)
+        file.flush()
+    assert caught.value.exit_code == 4
+
+
+def test_a_folder_one_may_not_write_to_is_named():
+    with (
+        pytest.raises(ResourceError, match="cannot be written"),
+        full_disk_is_named("place"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_json_with_nan_is_refused_rather_than_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
