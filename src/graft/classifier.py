@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from graft import __version__
 from graft.backbones.backbone import Backbone
 from graft.data.decode import Readable
 from graft.data.loader import Loader
@@ -21,6 +21,7 @@ from graft.data.manifest import Sample
 from graft.errors import DataError
 from graft.files import full_disk_is_named, replacing, sha256, write_json
 from graft.heads import build_head
+from graft.heads.linear import LinearHead
 from graft.inference import eval_batch, forward, probabilities
 from graft.strategies import HEAD
 
@@ -54,7 +55,7 @@ class Classifier(nn.Module):
         classes: Class names in the order of the logits.
     """
 
-    def __init__(self, backbone: Backbone, head: nn.Module, classes: Sequence[str]) -> None:
+    def __init__(self, backbone: Backbone, head: LinearHead, classes: Sequence[str]) -> None:
         super().__init__()
         self.backbone = backbone
         self.trunk = backbone.module
@@ -118,7 +119,7 @@ class Classifier(nn.Module):
 
     def predict(
         self,
-        images: Iterable[Any] | Any,
+        images: Readable | Sequence[Readable],
         *,
         top: int = 5,
         workers: int | None = None,
@@ -126,7 +127,7 @@ class Classifier(nn.Module):
         """Predict images: paths, bytes, Pillow images or uint8 arrays (H, W, 3), one or many.
 
         Args:
-            images: One image or several. A folder is not an image; list its files.
+            images: One image, or a list or tuple of them. A folder is not an image.
             top: Most probable classes to name.
             workers: Threads that decode; None means one per core.
 
@@ -136,8 +137,7 @@ class Classifier(nn.Module):
         Raises:
             DataError: An image cannot be read.
         """
-        single = isinstance(images, (str, os.PathLike, bytes)) or not isinstance(images, Iterable)
-        sources = [images] if single else list(images)
+        sources = list(images) if isinstance(images, list | tuple) else [cast(Readable, images)]
         found = []
         loader = self.loader(sources, workers=workers)
         for batch, logits in forward(self, loader.epoch(0)):
@@ -176,7 +176,7 @@ class Classifier(nn.Module):
             target / "model.json",
             {
                 "format": FORMAT,
-                "graft": __version__,
+                "graft": version("graftlearn"),
                 "sha256": sha256(weights),
                 "classes": list(self.classes),
                 "backbone": self.backbone.record(),
@@ -216,7 +216,7 @@ class Classifier(nn.Module):
                 f"The model in '{place}' is damaged: {error}.",
                 "Copy the whole folder again, or repeat the run.",
             ) from error
-        return classifier.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+        return classifier.to(memory_format=torch.channels_last).eval()
 
 
 def model_folder(path: str | os.PathLike[str]) -> Path:
@@ -244,15 +244,15 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        version = facts["format"]
+        written = facts["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"'{path}' is damaged: {type(error).__name__}: {error}.",
             "Copy the whole folder again, or repeat the run.",
         ) from error
-    if not isinstance(version, int) or version > FORMAT:
+    if not isinstance(written, int) or written > FORMAT:
         raise DataError(
-            f"'{path}' has model format {version!r}, written by Graft {facts.get('graft')}; "
+            f"'{path}' has model format {written!r}, written by Graft {facts.get('graft')}; "
             f"this Graft reads up to {FORMAT}.",
             "Update Graft: pip install --upgrade graftlearn.",
         )
@@ -262,7 +262,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
             f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}.",
             "Copy the whole folder again, or repeat the run.",
         )
-    return facts
+    return dict(facts)
 
 
 load = Classifier.load

@@ -87,12 +87,13 @@ def run_head(head: nn.Module, features: Tensor, batch: int) -> Tensor:
 
     The logits are bit for bit those of the whole classifier on the same images.
     """
-    images = torch.arange(len(features))
-    missing = -len(features) % batch
-    padded = torch.cat([features, features.new_zeros(missing, features.shape[1])])
-    indices = torch.cat([images, images.new_full((missing,), -1)])
-    parts = zip(padded.split(batch), indices.split(batch), strict=True)
-    batches = (Batch(part, index, index) for part, index in parts)
+    batches = []
+    for start in range(0, len(features), batch):
+        rows = features[start : start + batch]
+        padded = torch.cat([rows, rows.new_zeros(batch - len(rows), rows.shape[1])])
+        indices = torch.arange(batch)
+        indices[len(rows) :] = -1
+        batches.append(Batch(padded, indices, indices))
     return torch.cat([output for _, output in forward(head, batches)])
 
 

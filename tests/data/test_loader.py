@@ -216,3 +216,15 @@ def test_a_batch_size_below_one_is_refused():
 def test_a_batch_moves_to_a_device_as_a_whole(manifest):
     moved = next(loader_of(manifest).epoch(0)).to("meta")
     assert {t.device.type for t in (moved.images, moved.labels, moved.indices)} == {"meta"}
+
+
+def test_a_picture_that_cannot_be_read_becomes_padding_and_its_reason_is_noted(make_photo) -> None:
+    failures: dict[int, str] = {}
+    pictures = [b"", make_photo(), b"no picture", b"", make_photo(seed=1)]
+    loader = Loader(
+        pictures, (), Preprocess(8), batch_size=2, pad=True, workers=2, failures=failures
+    )
+    indices = [batch.indices.tolist() for batch in loader.epoch(0)]
+    assert indices == [[1, -1], [-1, -1], [4, -1]]
+    assert sorted(failures) == [0, 2, 3]
+    assert "zero bytes" in failures[0]

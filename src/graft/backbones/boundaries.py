@@ -26,7 +26,7 @@ from graft.errors import BackboneError
 SHRINKS = 1.5
 FEWEST_GRIDS = 3
 MOST_BLOCKS = 12
-STEM_NAMES = frozenset({"stem", "patch_embed", "embeddings", "embedder"})
+STEM_NAMES = frozenset({"stem", "patch_embed", "patch_embeddings", "embeddings", "embedder"})
 
 
 def find_boundaries(seen: Trace, times: dict[str, int], without: tuple[str, ...]) -> list[int]:

@@ -45,7 +45,6 @@ def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]
     times = tensor_times(seen)
     kept = {name: time for name, time in times.items() if owner(name) not in without}
     starts = find_boundaries(seen, times, without)
-    starts = _with_closing_norms(seen, kept, starts)
     modules = _modules(seen, kept, starts, without)
     shapes = find_shapes(seen, modules, without)
     parameters = _in_order([name for name, _ in seen.network.named_parameters()], kept, starts)
@@ -60,17 +59,6 @@ def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]
         )
         for index in range(len(starts) + 1)
     )
-
-
-def _with_closing_norms(seen: Trace, times: dict[str, int], starts: list[int]) -> list[int]:
-    """Drop the boundaries of spans that hold nothing but norms and biases."""
-    weighty = [
-        times[name]
-        for name, tensor in seen.network.named_parameters()
-        if name in times and tensor.ndim > 1
-    ]
-    filled = {bisect_right(starts, time) for time in weighty}
-    return [start for index, start in enumerate(starts, 1) if index in filled]
 
 
 def _in_order(names: list[str], times: dict[str, int], starts: list[int]) -> list[list[str]]:

@@ -8,7 +8,7 @@ def wilson_interval(correct: int, images: int, confidence: float = 0.95) -> tupl
 
     Args:
         correct: Number of images classified correctly.
-        images: Number of images, at least 1.
+        images: Number of images; none leaves everything open, (0, 1).
         confidence: Coverage, 0 to 1. Default 0.95.
 
     Returns:
@@ -22,6 +22,8 @@ def wilson_interval(correct: int, images: int, confidence: float = 0.95) -> tupl
         >>> f"{low:.3f} to {high:.3f}"
         '0.917 to 0.982'
     """
+    if not images:
+        return 0.0, 1.0
     from scipy.stats import binomtest
 
     found = binomtest(correct, images).proportion_ci(confidence, method="wilson")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graft.report.interval import wilson
+from graft.evaluation.interval import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def class_rows(metrics: dict[str, Any]) -> list[ClassRow]:
     rows = []
     for name, scores in (metrics.get("per_class") or {}).items():
         images, recall = scores.get("support") or 0, scores.get("recall")
-        interval = wilson((recall or 0) * images, images)
+        interval = wilson_interval((recall or 0) * images, images)
         rows.append(
             ClassRow(name, images, scores.get("precision"), recall, scores.get("f1"), interval)
         )

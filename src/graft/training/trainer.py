@@ -14,7 +14,7 @@ from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.loader import Batch, Loader
 from graft.errors import DivergedError, ResourceError
-from graft.evaluation import accuracy, mean_loss
+from graft.evaluation.metrics import accuracy, mean_loss
 from graft.heads.linear import LinearHead
 from graft.heads.solve import solve
 from graft.inference import Outputs, run, run_head
@@ -169,22 +169,21 @@ class Trainer:
 
     def _gradient(self, phase: Phase) -> None:
         """Run epochs until the phase, its plateau, the plan or early stopping ends it."""
-        position = self.position
         if self.checkpoints and not self.checkpoints.complete():
             self._save()
-        while (
-            position.phase_epoch < phase.epochs
-            and position.epoch < self.plan.epochs
-            and not self._stalled(phase)
-        ):
+        while not self._over(phase):
             try:
                 self._epoch(phase)
             except _NotFiniteError as error:
                 self._roll_back(error)
 
-    def _stalled(self, phase: Phase) -> bool:
-        limits = (phase.patience, self.options.early_stopping)
-        return any(limit is not None and self.position.stale >= limit for limit in limits)
+    def _over(self, phase: Phase) -> bool:
+        position, limits = self.position, (phase.patience, self.options.early_stopping)
+        return (
+            position.phase_epoch >= phase.epochs
+            or position.epoch >= self.plan.epochs
+            or any(limit is not None and position.stale >= limit for limit in limits)
+        )
 
     def _epoch(self, phase: Phase) -> None:
         position, loader = self.position, self.train_loader
@@ -243,9 +242,9 @@ class Trainer:
                     losses = self.objective(self.model, part.to(self.accelerator.device), progress)
                     loss = torch.stack(list(losses.values())).sum() * share
                 for name, value in losses.items():
-                    totals[name] = totals.get(name, 0.0) + float(value.detach()) * share
+                    totals[name] = totals.get(name, 0.0) + value.item() * share
                 if not torch.isfinite(loss):
-                    raise _NotFiniteError(f"the loss became {float(loss)}", progress)
+                    raise _NotFiniteError(f"the loss became {loss.item()}", progress)
                 self.accelerator.backward(loss)
         except torch.OutOfMemoryError as error:
             if parts >= len(batch):
@@ -261,7 +260,7 @@ class Trainer:
         )
         # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.
         if self.options.precision != "fp16" and not torch.isfinite(norm):
-            raise _NotFiniteError(f"the gradient became {float(norm)}", progress)
+            raise _NotFiniteError(f"the gradient became {norm.item()}", progress)
         self.stepper.step()
         return totals
 
@@ -313,8 +312,7 @@ class Trainer:
         if self._retries > RETRIES or not self.checkpoints:
             raise DivergedError(
                 f"Training diverged: {error}, after {self._retries - 1} rollbacks.",
-                f"Lower --lr (it is {self.lr:g}), clip gradients with --clip 1, or look for "
-                "damaged images with `graft check`.",
+                f"Lower --lr (it is {self.lr:g}), or clip gradients with --clip 1.",
             ) from error
         self._restore()
         self.position.rate_scale = scale

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from graft.data.manifest import Manifest, Sample
-from graft.evaluation import diagnose, metrics
+from graft.evaluation.diagnosis import diagnose
+from graft.evaluation.metrics import metrics
 from graft.files import replacing
 from graft.inference import Outputs, probabilities
 from graft.inference import run as run_over

@@ -10,7 +10,7 @@ from graft.classifier import Classifier
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError, nearest
-from graft.evaluation import metrics
+from graft.evaluation.metrics import metrics
 from graft.inference import run
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torchvision import models
 
 from graft.backbones.build import build_without_values
 from graft.backbones.load import load_backbone
@@ -45,15 +47,24 @@ def test_weights_named_for_a_file_decide_its_preprocessing() -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_auxiliary_classifiers_of_a_published_file_are_left_out(name: str, tmp_path: Path) -> None:
-    from torchvision import models
+@torch.inference_mode()
+def test_published_files_of_the_inception_family_give_what_torchvision_makes_of_them(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.rand(4, 3, 96, 96)
+    full = models.get_model(name, aux_logits=True, init_weights=False).eval()
+    for norm in (module for module in full.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.train().momentum = 1.0  # so that activations neither vanish nor grow
+    full(images)
+    state = full.state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", lambda *_, **__: state)
+    theirs = models.get_model(name, weights="DEFAULT").eval()
 
-    full = models.get_model(name, aux_logits=True, init_weights=False)
-    torch.save(full.state_dict(), tmp_path / "w.pth")
+    ours = load_backbone(name, weights=tmp_path / "w.pth").module
 
-    backbone = load_backbone(name, weights=tmp_path / "w.pth")
-
-    assert not any("aux" in key.lower() for key in backbone.module.state_dict())
+    torch.testing.assert_close(theirs.fc(ours(images)), theirs(images))
+    assert not any("aux" in key.lower() for key in ours.state_dict())
 
 
 def test_old_names_in_published_files_are_understood() -> None:

@@ -1,0 +1,391 @@
+"""Promises of the loop: what it trains, what it remembers, how it fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graft.data.loader import Batch
+from graft.errors import DivergedError, GraftError, ResourceError
+from graft.run import read_lines
+from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions
+from graft.training import CrossEntropy, Objective, Progress, Silent
+
+STAGES = ("stem", "stage1", "stage2")
+
+
+def state(trainer):
+    return {name: tensor.clone() for name, tensor in trainer.classifier.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Snapshots(Silent):
+    """Remembers the weights as each epoch ends, before the best ones are put back."""
+
+    def __init__(self):
+        self.trainer = None
+        self.states = []
+
+    def result(self, line):
+        self.states.append((line, state(self.trainer)))
+
+
+def watched(make_trainer, *args, **kwargs):
+    snapshots = Snapshots()
+    trainer = make_trainer(*args, trainer={"listener": snapshots}, **kwargs)
+    snapshots.trainer = trainer
+    return trainer, snapshots
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sets(st.sampled_from(STAGES)), st.sampled_from(["eval", "train"]))
+def test_what_a_phase_freezes_keeps_every_bit_and_what_it_trains_moves(
+    make_trainer, trained, batch_norm
+):
+    phase = Phase("p", "gradient", 1, {**dict.fromkeys(trained, 1.0), "head": 1.0})
+    plan = Plan("custom", STAGES, (phase,), 1, batch_norm)
+    trainer, snapshots = watched(make_trainer, plan=plan)
+    before = state(trainer)
+    trainer.train()
+    after = snapshots.states[-1][1]
+    for index, name in enumerate(STAGES):
+        tensors = [key for key in before if key.startswith(f"trunk.{index}.")]
+        moved = [key for key in tensors if not torch.equal(before[key], after[key])]
+        if name not in trained:
+            assert not moved
+        else:
+            assert any("weight" in key for key in moved)
+            statistics = any("running" in key for key in moved)
+            assert statistics == (batch_norm == "train")
+
+
+def test_the_freeze_audit_fails_a_run_whose_frozen_statistics_drift(make_trainer, monkeypatch):
+    import graft.training.trainer as module
+
+    def forgetful(classifier, plan, phase):
+        module_apply(classifier, plan, phase)
+        classifier.train()  # the defect: requires_grad alone does not freeze BatchNorm
+
+    module_apply = module.apply_phase
+    monkeypatch.setattr(module, "apply_phase", forgetful)
+    options = StrategyOptions(head_start="random")
+    trainer = make_trainer("probe", epochs=1, strategy_options=options)
+    with pytest.raises(GraftError, match="Freeze audit failed: stem"):
+        trainer.train()
+
+
+def test_the_audit_of_every_phase_is_kept(make_trainer):
+    trainer = make_trainer("gradual", epochs=3)
+    trainer.train()
+    assert [audit["frozen"] for audit in trainer.position.audits] == [
+        ["stem", "stage1", "stage2"],
+        ["stem", "stage1"],
+        ["stem"],
+        [],
+    ]
+    assert all(audit["unchanged"] for audit in trainer.position.audits)
+
+
+def test_every_parameter_is_in_the_optimizer_from_step_0(make_trainer):
+    trainer = make_trainer("gradual")
+    held = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert held == {id(parameter) for parameter in trainer.classifier.parameters()}
+
+
+def test_momentum_survives_the_change_of_phase(make_trainer):
+    trainer = make_trainer("gradual", epochs=2, optimizer="sgd")
+    seen = []
+
+    class Watch(Silent):
+        def phase(self, phase, index, count):
+            momenta = [trainer.optimizer.state[p] for p in trainer.classifier.head.parameters()]
+            seen.append([m["momentum_buffer"].clone() for m in momenta if m])
+
+    trainer.listener = Watch()
+    trainer.train()
+    assert seen[-1], "the head's momentum is there when the last phase begins"
+
+
+def test_the_rates_on_record_are_those_of_plan_and_schedule(make_trainer, tmp_path):
+    options = StrategyOptions(decay=0.5)
+    trainer = make_trainer(
+        "full", epochs=2, folder=tmp_path / "r", strategy_options=options, schedule="cosine"
+    )
+    trainer.train()
+    lines = list(read_lines(tmp_path / "r/steps.jsonl"))
+    assert len(lines) == 2 * len(trainer.train_loader)
+    for number, line in enumerate(lines):
+        factor = (1 + torch.cos(torch.tensor(torch.pi * number / len(lines))).item()) / 2
+        expected = {"stem": 0.25, "stage1": 0.5, "stage2": 1.0, "head": 1.0}
+        for name, share in expected.items():
+            assert line["lr"][name] == pytest.approx(0.02 * share * factor, rel=1e-4)
+
+
+def test_a_smaller_rate_really_moves_a_stage_less(make_trainer):
+    plan = Plan(
+        "custom",
+        STAGES,
+        (Phase("p", "gradient", 1, {"stem": 1e-3, "stage1": 1.0, "stage2": 1.0, "head": 1.0}),),
+        1,
+    )
+    trainer, snapshots = watched(make_trainer, plan=plan, optimizer="sgd", schedule="constant")
+    before = state(trainer)
+    trainer.train()
+    after = snapshots.states[-1][1]
+    moved = [(after[f"trunk.{i}.0.weight"] - before[f"trunk.{i}.0.weight"]).norm() for i in (0, 2)]
+    assert moved[0] < 0.05 * moved[1]
+
+
+def test_the_best_result_over_all_phases_is_the_one_that_is_kept(make_trainer):
+    # A learning rate that wrecks the network in the second phase.
+    plan = Plan(
+        "custom",
+        STAGES,
+        (
+            Phase("head", "solve", 0, {"head": 1.0}),
+            Phase("all", "gradient", 2, dict.fromkeys((*STAGES, "head"), 20.0)),
+        ),
+        2,
+    )
+    trainer, snapshots = watched(make_trainer, plan=plan, schedule="constant")
+    best = trainer.train()
+    accuracies = [line["val_accuracy"] for line, _ in snapshots.states]
+    assert best.accuracy == max(accuracies)
+    assert best.epoch == 0
+    assert same(state(trainer), snapshots.states[0][1])
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(make_trainer, strategy):
+    runs = []
+    for workers in (1, 3):
+        trainer = make_trainer(strategy, epochs=2, workers=workers)
+        trainer.train()
+        runs.append(state(trainer))
+    assert same(*runs)
+
+
+def test_another_seed_gives_other_weights(make_trainer):
+    runs = [make_trainer("full", seed=seed) for seed in (0, 1)]
+    for trainer in runs:
+        trainer.train()
+    assert not same(*map(state, runs))
+
+
+class Killed(BaseException):
+    """Stands for a kill at a moment no code can prepare for."""
+
+
+@pytest.mark.parametrize("strategy", ["full", "gradual", "scratch"])
+@pytest.mark.parametrize("moment", [1, 3, 8, 11, 14])
+def test_a_run_killed_anywhere_resumes_to_the_same_weights(
+    make_trainer, tmp_path, strategy, moment
+):
+    whole = make_trainer(strategy, epochs=3, folder=tmp_path / "whole", early_stopping=5)
+    whole.train()
+
+    class Kill(Silent):
+        left = moment
+
+        def batch(self, loss):
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+    options = {"epochs": 3, "folder": tmp_path / "r", "early_stopping": 5}
+    with pytest.raises(Killed):
+        make_trainer(strategy, trainer={"listener": Kill()}, **options).train()
+    resumed = make_trainer(strategy, trainer={"resume": True}, **options)
+    resumed.train()
+    assert same(state(whole), state(resumed))
+    assert whole.position == resumed.position
+
+
+def test_a_run_killed_while_it_saves_resumes_to_the_same_weights(
+    make_trainer, tmp_path, monkeypatch
+):
+    import graft.training.checkpoints as module
+
+    whole = make_trainer(epochs=3, folder=tmp_path / "whole")
+    whole.train()
+    write, calls = module.save_file, []
+
+    def killed_half_way(tensors, path):
+        calls.append(path)
+        if len(calls) == 6:  # in the middle of the third checkpoint
+            path.write_bytes(b"half")
+            raise Killed
+        write(tensors, path)
+
+    monkeypatch.setattr(module, "save_file", killed_half_way)
+    with pytest.raises(Killed):
+        make_trainer(epochs=3, folder=tmp_path / "r").train()
+    monkeypatch.undo()
+    resumed = make_trainer(epochs=3, folder=tmp_path / "r", trainer={"resume": True})
+    resumed.train()
+    assert same(state(whole), state(resumed))
+
+
+def test_accumulation_takes_the_same_step_as_the_whole_batch(make_trainer):
+    steps = []
+    for parts in (1, 3):
+        trainer = make_trainer(batch_size=8, accumulate=parts, optimizer="sgd", label_smoothing=0)
+        trainer.classifier.eval()  # drop-out would draw per part
+        batch = next(iter(trainer.train_loader.epoch(0)))
+        trainer.optimizer.param_groups[0]["lr"] = 0.1
+        trainer._step(batch, Progress(0, 1, 1))
+        steps.append(state(trainer))
+    for name in steps[0]:
+        torch.testing.assert_close(steps[0][name], steps[1][name], rtol=1e-4, atol=1e-6)
+
+
+class Explodes:
+    """Returns a loss that is not finite at some steps, and cross-entropy at the others."""
+
+    def __init__(self, steps, times):
+        self.steps, self.left = steps, times
+
+    def __call__(self, model, batch, progress):
+        losses = CrossEntropy()(model, batch, progress)
+        if progress.step in self.steps and self.left:
+            self.left -= 1
+            return {name: loss * float("nan") for name, loss in losses.items()}
+        return losses
+
+
+def test_a_nan_is_seen_before_the_step_and_the_run_goes_on_more_slowly(make_trainer, tmp_path):
+    said = []
+
+    class Hear(Silent):
+        def say(self, words):
+            said.append(words)
+
+    trainer = make_trainer(
+        epochs=2,
+        folder=tmp_path / "r",
+        trainer={"objective": Explodes({7}, 1), "listener": Hear()},
+    )
+    trainer.train()
+    assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())
+    assert trainer.position.rate_scale == pytest.approx(0.1)
+    assert "learning rates x 0.1" in said[0]
+    rates = [line["lr"]["head"] for line in read_lines(tmp_path / "r/steps.jsonl")]
+    assert max(rates[7:]) <= 0.1 * max(rates[:7]) * 1.5
+
+
+def test_a_nan_that_returns_stops_the_run_with_what_to_do(make_trainer, tmp_path):
+    trainer = make_trainer(
+        epochs=2, folder=tmp_path / "r", trainer={"objective": Explodes(range(99), 99)}
+    )
+    with pytest.raises(DivergedError, match="Lower --lr") as caught:
+        trainer.train()
+    assert caught.value.exit_code == 5
+    assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())
+
+
+def test_out_of_memory_halves_the_parts_and_takes_the_same_step(make_trainer):
+    class Greedy:
+        """Runs out of memory above four images at a time."""
+
+        def __call__(self, model, batch, progress):
+            if len(batch) > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return CrossEntropy(0.1)(model, batch, progress)
+
+    plan = Plan("custom", STAGES, (Phase("head", "gradient", 1, {"head": 1.0}),), 1)
+    roomy = make_trainer(plan=plan)
+    tight = make_trainer(plan=plan, trainer={"objective": Greedy()})
+    roomy.train()
+    tight.train()
+    for name, tensor in state(roomy).items():
+        torch.testing.assert_close(tensor, state(tight)[name], rtol=1e-3, atol=1e-5)
+
+
+def test_an_image_that_alone_is_too_large_is_a_resource_error(make_trainer):
+    class Full:
+        def __call__(self, model, batch, progress):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(ResourceError, match="does not fit"):
+        make_trainer(trainer={"objective": Full()}).train()
+
+
+def test_the_training_loss_is_the_mean_over_images_not_over_batches(make_trainer, tmp_path):
+    class PerBatch:
+        """A loss of 1 for each image of a batch of 8 and 2 for each of a smaller one."""
+
+        def __init__(self):
+            self.sizes = []
+
+        def __call__(self, model, batch, progress):
+            self.sizes.append(len(batch))
+            value = 1.0 if len(batch) == 8 else 2.0
+            return {"constant": model(batch.images).sum() * 0 + value}
+
+    objective: Objective = PerBatch()
+    trainer = make_trainer(epochs=1, folder=tmp_path / "r", trainer={"objective": objective})
+    trainer.train_loader.balanced = False
+    trainer.train()
+    line = list(read_lines(tmp_path / "r/metrics.jsonl"))[-1]
+    sizes = objective.sizes
+    assert len(set(sizes)) > 1
+    expected = sum(size * (1 if size == 8 else 2) for size in sizes) / sum(sizes)
+    assert line["train_loss"] == pytest.approx(expected)
+
+
+def test_early_stopping_ends_a_phase_without_gain(make_trainer):
+    trainer = make_trainer("scratch", epochs=30, early_stopping=2, lr=1e-12)
+    trainer.train()
+    assert trainer.position.epoch == 3
+
+
+def test_gradual_on_a_plateau_moves_on_when_nothing_improves(make_trainer):
+    options = StrategyOptions(unfreeze_on_plateau=1, head_start="random")
+    trainer = make_trainer("gradual", epochs=9, strategy_options=options, lr=1e-12)
+    trainer.train()
+    assert [len(audit["frozen"]) for audit in trainer.position.audits] == [3, 2, 1, 0]
+    assert trainer.position.epoch == 9
+
+
+def test_only_the_newest_and_the_best_checkpoint_stay(make_trainer, tmp_path):
+    trainer = make_trainer(epochs=4, folder=tmp_path / "r")
+    trainer.train()
+    names = {path.name for path in (tmp_path / "r/checkpoints").iterdir()}
+    best = trainer.position.best
+    assert names == {f"step-{trainer.position.step}", f"step-{best.step}"}
+
+
+def test_the_metrics_have_a_line_per_epoch_with_the_keys_of_the_design(make_trainer, tmp_path):
+    trainer = make_trainer("two-phase", epochs=3, folder=tmp_path / "r")
+    trainer.train()
+    lines = list(read_lines(tmp_path / "r/metrics.jsonl"))
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
+    keys = {"phase", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "best"}
+    assert all(keys <= set(line) for line in lines[1:])
+    json.dumps(lines, allow_nan=False)
+
+
+def test_a_solved_head_is_not_beaten_by_gradient_steps_on_its_own_loss(make_trainer):
+    trainer = make_trainer("probe", epochs=0)
+    trainer.train()
+    outputs = trainer.solved_outputs
+    loss = torch.nn.functional.cross_entropy(outputs.values, outputs.labels)
+    assert loss < 1.0986  # what guessing among three classes costs
+
+
+def test_a_batch_cut_into_parts_loses_no_image():
+    from graft.training.trainer import _cut
+
+    batch = Batch(torch.arange(7.0).view(7, 1, 1, 1), torch.arange(7), torch.arange(7))
+    parts = list(_cut(batch, 3))
+    assert torch.cat([part.indices for part in parts]).tolist() == list(range(7))
+    assert {len(part) for part in parts} == {2, 3}
