@@ -1,0 +1,41 @@
+# Each target makes what it needs: a virtual environment with the package and its tools.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Tests run in one process per core; a thread each keeps them out of each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+
+.PHONY: help demo test test-all check format clean
+
+help:  ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Graft needs Python 3.10 or later; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## Train a small network on images made here, and predict with it.
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## Run the tests, without the slow ones.
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)  ## Run every test.
+	$(PYTEST)
+
+check: $(READY)  ## Lint, check types and the directions of imports.
+	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff format --check src tests examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## Format the code.
+	$(BIN)/ruff check --fix src tests examples
+	$(BIN)/ruff format src tests examples
+
+clean:  ## Remove what the other targets made.
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
