@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graft.errors import ResourceError
-from graft.files import full_disk_is_named, replacing, write_json
+from graft.files import refusals_are_named, replacing, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
@@ -22,7 +22,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
 def test_a_really_full_disk_is_a_resource_error():
     def fill():
-        with full_disk_is_named("/dev/full"), Path("/dev/full").open("w") as file:
+        with refusals_are_named("/dev/full"), Path("/dev/full").open("w") as file:
             file.write("x" * 100_000)
 
     with pytest.raises(ResourceError, match="disk is full") as caught:
@@ -33,7 +33,7 @@ def test_a_really_full_disk_is_a_resource_error():
 def test_a_folder_one_may_not_write_to_is_named():
     with (
         pytest.raises(ResourceError, match="cannot be written"),
-        full_disk_is_named("place"),
+        refusals_are_named("place"),
     ):
         raise PermissionError(errno.EACCES, "Permission denied")
 

@@ -24,8 +24,8 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def full_disk_is_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn "no space left" and "not permitted" while writing `path` into a `ResourceError`."""
+def refusals_are_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system refuses while `path` is written into a `ResourceError`."""
     try:
         yield
     except OSError as error:
@@ -34,12 +34,10 @@ def full_disk_is_named(path: str | os.PathLike[str]) -> Iterator[None]:
                 f"The disk is full: '{path}' could not be written.",
                 "Free some space or choose another --out; what was complete before is kept.",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ResourceError(
-                f"'{path}' cannot be written: {error.strerror}.",
-                "Choose a folder that you may write to.",
-            ) from error
-        raise
+        raise ResourceError(
+            f"'{path}' cannot be written: {error.strerror or error}.",
+            "Choose a place that you may write to.",
+        ) from error
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with full_disk_is_named(target):
+        with refusals_are_named(target):
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())

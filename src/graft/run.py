@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError, RecipeError
-from graft.files import full_disk_is_named, replacing, write_json
+from graft.files import refusals_are_named, replacing, write_json
 
 FORMAT = 1
 """Version of the run folder's format that this release writes."""
@@ -40,7 +40,7 @@ class Run:
         """
         cls.refuse_taken(folder)
         run = cls(Path(folder))
-        with full_disk_is_named(run.folder):
+        with refusals_are_named(run.folder):
             run.folder.mkdir(parents=True, exist_ok=True)
         run.update(
             format=FORMAT,
@@ -162,7 +162,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         ResourceError: The disk is full.
     """
-    with full_disk_is_named(path), path.open("a", encoding="utf-8") as file:
+    with refusals_are_named(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 

@@ -67,7 +67,9 @@ def _fit(
     if json:
         print_json(fitted.result)
     state = Run.open(fitted.run).state()
-    print_summary(fitted.result, state["test"] or state["validation"], console)
+    # The warnings were said before training; they are in the document and in the report as well.
+    said = {**fitted.result, "warnings": []}
+    print_summary(said, state["test"] or state["validation"], console)
 
 
 def command(**options: Any) -> None:

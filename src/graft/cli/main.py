@@ -59,14 +59,19 @@ def build_app(verb: str | None) -> typer.Typer:
     return app
 
 
-def _about(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"graft {graft.__version__}")
         raise typer.Exit
+
+
+def _about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb."""
 
 
 def _listed() -> None:

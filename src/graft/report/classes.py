@@ -54,7 +54,7 @@ def class_rows(metrics: dict[str, Any]) -> list[ClassRow]:
     rows = []
     for name, scores in (metrics.get("per_class") or {}).items():
         images, recall = scores.get("support") or 0, scores.get("recall")
-        interval = wilson_interval((recall or 0) * images, images)
+        interval = wilson_interval(round((recall or 0) * images), images)
         rows.append(
             ClassRow(name, images, scores.get("precision"), recall, scores.get("f1"), interval)
         )

@@ -1,5 +1,6 @@
 """Training: the loop, objectives, optimizers, schedules, checkpoints, guards."""
 
+from graft.training.accelerator import require_device
 from graft.training.checkpoints import Checkpoints, Position, Score
 from graft.training.events import Listener, Silent
 from graft.training.objectives import CrossEntropy, Mixup, Objective, Progress
@@ -21,4 +22,5 @@ __all__ = [
     "Trainer",
     "build_optimizer",
     "learning_rate",
+    "require_device",
 ]

@@ -29,8 +29,7 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 
-    if device != "auto":
-        _require(device)
+    require_device(device)
     kind = torch.device("cpu" if device == "auto" else device)
     if precision == "fp16" and (device == "cpu" or (device == "auto" and not _accelerated())):
         raise RecipeError(
@@ -52,7 +51,15 @@ def _accelerated() -> bool:
     return torch.accelerator.is_available()
 
 
-def _require(device: str) -> None:
+def require_device(device: str) -> None:
+    """Check that a device is there.
+
+    Raises:
+        RecipeError: Its name is unknown.
+        ResourceError: This machine, or this build of torch, does not have it.
+    """
+    if device == "auto":
+        return
     try:
         wanted = torch.device(device)
     except RuntimeError as error:

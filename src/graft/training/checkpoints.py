@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from graft.errors import DataError
-from graft.files import full_disk_is_named, sync_folder
+from graft.files import refusals_are_named, sync_folder
 
 COMPLETE = "COMPLETE"
 
@@ -94,7 +94,7 @@ class Checkpoints:
         """
         target = self.folder / f"step-{position.step}"
         staged = self.folder / f".step-{position.step}.staged"
-        with full_disk_is_named(target):
+        with refusals_are_named(target):
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()

@@ -20,7 +20,7 @@ from graft.errors import GraftError, RecipeError
 from graft.run import Run, keep_lines, next_folder, now
 from graft.strategies import Plan
 from graft.timing import Stopwatch
-from graft.training import Listener, Silent, Trainer, learning_rate
+from graft.training import Listener, Silent, Trainer, learning_rate, require_device
 from graft.workflows.conclude import conclude
 from graft.workflows.prepare import (
     choose_plan,
@@ -128,11 +128,14 @@ def plan_only(
 
 
 def complete(recipe: Recipe) -> Recipe:
-    """Check that there are images to read, and make paths absolute so that a run can be repeated.
+    """Refuse what needs no image to be refused, and make paths absolute, to repeat the run anywhere.
 
     Raises:
-        RecipeError: No data was named.
+        RecipeError: No data was named, or the augmentation or the device is unknown.
+        ResourceError: The device is not there.
     """
+    augmentation(recipe.data.augment)
+    require_device(recipe.device)
     if recipe.data.path is None:
         raise RecipeError(
             "No images were given.", "Write `graft fit DIR`, or set data.path in the recipe."
@@ -233,6 +236,8 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch) -> Fit:
             # Let the work so far be used: the same files, without the one look at the test images.
             if trainer.position.best is not None:
                 conclude(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
+                listener.say(f"The best model so far is in {run.model}.")
+            listener.say(f"Continue with: graft fit --resume --out {run.folder}")
             raise
         result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
     except KeyboardInterrupt:
