@@ -81,10 +81,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def to_json(value: Any, *, indent: int | None = None) -> bytes:
+    """Return `value` as JSON in UTF-8 with a newline.
+
+    A file name need not be valid text; what of it is none becomes a JSON escape. NaN and infinity
+    are refused.
+
+    Example:
+        >>> to_json({"path": "caf\udce9.png"})
+        b'{"path": "caf\\udce9.png"}\n'
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode("utf-8", errors="backslashreplace")
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused."""
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-            encoding="utf-8",
-        )
+        temporary.write_bytes(to_json(value, indent=2))

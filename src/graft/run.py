@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError, RecipeError
-from graft.files import refusals_are_named, replacing, write_json
+from graft.files import refusals_are_named, replacing, to_json, write_json
 
 FORMAT = 1
 """Version of the run folder's format that this release writes."""
@@ -162,8 +162,8 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         ResourceError: The disk is full.
     """
-    with refusals_are_named(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    with refusals_are_named(path), path.open("ab") as file:
+        file.write(to_json(record))
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -184,9 +184,7 @@ def keep_lines(path: Path, last_step: int) -> None:
         return
     kept = [line for line in read_lines(path) if line["step"] <= last_step]
     with replacing(path) as temporary:
-        temporary.write_text(
-            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8"
-        )
+        temporary.write_bytes(b"".join(map(to_json, kept)))
 
 
 def next_folder(dataset: str, backbone: str, strategy: str) -> Path:

@@ -292,6 +292,25 @@ def test_a_nan_that_returns_stops_the_run_with_what_to_do(make_trainer, tmp_path
     assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())
 
 
+def test_a_validation_loss_that_is_not_finite_is_rolled_back_as_well(make_trainer, tmp_path):
+    class Poisons:
+        """Ruins the head after the last loss of the first epoch, once."""
+
+        done = False
+
+        def __call__(self, model, batch, progress):
+            losses = CrossEntropy()(model, batch, progress)
+            if progress.step == 5 and not self.done:
+                self.done = True
+                model.head.linear.bias.data.fill_(float("inf"))
+            return losses
+
+    trainer = make_trainer(epochs=2, folder=tmp_path / "r", trainer={"objective": Poisons()})
+    trainer.train()
+    assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())
+    assert trainer.position.rate_scale == pytest.approx(0.1)
+
+
 def test_out_of_memory_halves_the_parts_and_takes_the_same_step(make_trainer):
     class Greedy:
         """Runs out of memory above four images at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import pytest
 import torch
@@ -312,3 +313,21 @@ def test_the_plan_alone_needs_no_weights_and_writes_nothing(photos, tmp_path, mo
 def _rows(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_names_that_are_no_text_or_look_like_code_come_through(tmp_path):
+    root = write_photos(
+        tmp_path / "photos", {'a,"b': 6, "<script>": 6, "[red]": 6, "-x": 6, "日本": 6}
+    )
+    picture = (root / "[red]/00.png").read_bytes()
+    for number in range(8):
+        odd = os.fsencode(root / "[red]") + b"/caf\xe9%d,'.png" % number
+        with open(odd, "wb") as file:  # noqa: PTH123 the name is bytes on purpose
+            file.write(picture + bytes([number]))
+    run = graft.fit(root, out=tmp_path / "r", strategy="scratch", epochs=1, **SMALL)
+    assert run.result["classes"] == sorted(['a,"b', "<script>", "[red]", "-x", "日本"])
+    assert b"caf\xe9" in (run.run / "predictions.csv").read_bytes()
+    again = graft.fit(run.run / "split.csv", out=tmp_path / "a", strategy="scratch", **SMALL)
+    assert again.result["train_images"] == run.result["train_images"]
+    assert "<script>" not in (run.run / "report.html").read_text(errors="surrogateescape")

@@ -46,7 +46,7 @@ class StrategyOptions:
     unfreeze_on_plateau: int | None = None
     first: Literal["head", "last-stage"] = "head"
     first_epochs: int | None = None
-    second_scale: float = 0.1
+    second_scale: float = 0.3
     decay: float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     head_start: HeadStart = "solve"
@@ -168,6 +168,8 @@ class Strategy:
         decay: Default learning-rate factor from a stage to the one before it.
         summary: What it does, in words.
         options: The fields of `StrategyOptions` that mean something to this strategy alone.
+        lr_scale: Factor on an optimizer's default learning rate; what starts from random weights
+            takes larger steps.
     """
 
     make: Callable[[_Maker], list[Phase]]
@@ -175,10 +177,11 @@ class Strategy:
     decay: float
     summary: str
     options: tuple[str, ...] = ()
+    lr_scale: float = 1.0
 
 
 STRATEGIES: Mapping[str, Strategy] = {
-    "probe": Strategy(_probe, 0, 0.85, "only the head learns"),
+    "probe": Strategy(_probe, 0, 0.85, "only the head learns", lr_scale=3.0),
     "partial": Strategy(
         _partial, 5, 0.85, "frozen below a stage, trained above", ("unfreeze_from",)
     ),
@@ -197,7 +200,9 @@ STRATEGIES: Mapping[str, Strategy] = {
         ("first", "first_epochs", "second_scale"),
     ),
     "full": Strategy(_full, 5, 0.85, "everything, earlier stages more slowly"),
-    "scratch": Strategy(_scratch, 30, 1.0, "everything, from random weights, as a control"),
+    "scratch": Strategy(
+        _scratch, 30, 1.0, "everything, from random weights, as a control", lr_scale=3.0
+    ),
 }
 """Every strategy by the name that users type."""
 
@@ -207,7 +212,7 @@ def make_plan(
     stages: Sequence[str],
     *,
     epochs: int | None = None,
-    lr: float = 1e-3,
+    lr: float = 3e-4,
     options: StrategyOptions | None = None,
 ) -> Plan:
     """Turn a strategy into a plan for a backbone with these stages.

@@ -6,18 +6,26 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from graft.classifier import Classifier
 from graft.config import TrainingOptions
-from graft.strategies import Phase
+from graft.strategies import STRATEGIES, Phase
 
 WEIGHT_DECAY = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05}
 """Weight decay of each optimizer where the recipe gives none."""
 
-LEARNING_RATE = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3}
-"""Learning rate of each optimizer where the recipe gives none."""
+LEARNING_RATE = {"sgd": 1e-2, "adam": 3e-4, "adamw": 3e-4}
+"""Learning rate of each optimizer for pre-trained weights, where the recipe gives none."""
 
 
-def learning_rate(options: TrainingOptions) -> float:
-    """Return the recipe's learning rate, or the optimizer's default."""
-    return LEARNING_RATE[options.optimizer] if options.lr is None else options.lr
+def learning_rate(options: TrainingOptions, strategy: str) -> float:
+    """Return the recipe's learning rate, or the default of its optimizer and strategy.
+
+    Example:
+        >>> learning_rate(TrainingOptions(), "full"), learning_rate(TrainingOptions(), "scratch")
+        (0.0003, 0.0009)
+    """
+    if options.lr is not None:
+        return options.lr
+    scale = STRATEGIES[strategy].lr_scale if strategy in STRATEGIES else 1.0
+    return float(f"{LEARNING_RATE[options.optimizer] * scale:.1g}")
 
 
 def build_optimizer(classifier: Classifier, options: TrainingOptions) -> Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ class Trainer:
         self.folder = folder
         self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
         self.accelerator: Accelerator = make_accelerator(device, self.options.precision)
-        self.lr = learning_rate(self.options)
+        self.lr = learning_rate(self.options, plan.strategy)
         self.position = Position()
         self.best_outputs: Outputs | None = None
         self.solved_outputs: Outputs | None = None
@@ -108,10 +109,15 @@ class Trainer:
         """
         try:
             while self.position.phase < len(self.plan.phases):
-                self._phase(self.plan.phases[self.position.phase])
-                self.position.phase += 1
-                self.position.phase_epoch = self.position.stale = 0
-                self.position.fingerprints = None
+                try:
+                    self._phase(self.plan.phases[self.position.phase])
+                except _NotFiniteError as error:
+                    # Perhaps into an earlier phase: the last checkpoint may be of its end.
+                    self._roll_back(error)
+                else:
+                    self.position.phase += 1
+                    self.position.phase_epoch = self.position.stale = 0
+                    self.position.fingerprints = None
         finally:
             self.finish()
         assert self.position.best is not None, "a plan has at least one phase"
@@ -146,7 +152,7 @@ class Trainer:
         with self.watch("extract"):
             train = run(classifier.trunk, clean, self.listener.batch)
             val = run(classifier.trunk, self.val_loader, self.listener.batch)
-        if not torch.isfinite(train.values).all():
+        if not (torch.isfinite(train.values).all() and torch.isfinite(val.values).all()):
             raise DivergedError(
                 f"The backbone {classifier.backbone.name} makes features that are not finite.",
                 "Its weights are damaged, or of another architecture.",
@@ -172,10 +178,7 @@ class Trainer:
         if self.checkpoints and not self.checkpoints.complete():
             self._save()
         while not self._over(phase):
-            try:
-                self._epoch(phase)
-            except _NotFiniteError as error:
-                self._roll_back(error)
+            self._epoch(phase)
 
     def _over(self, phase: Phase) -> bool:
         position, limits = self.position, (phase.patience, self.options.early_stopping)
@@ -273,6 +276,8 @@ class Trainer:
             accuracy(outputs.values, outputs.labels),
             mean_loss(outputs.values, outputs.labels),
         )
+        if not math.isfinite(score.loss):
+            raise _NotFiniteError(f"the validation loss became {score.loss}", position)
         if position.epoch:
             position.accuracies.append(score.accuracy)
         better = score.beats(position.best)
@@ -343,8 +348,8 @@ class Trainer:
 class _NotFiniteError(Exception):
     """A loss or gradient is NaN or infinite; seen before the optimizer steps."""
 
-    def __init__(self, what: str, progress: Progress) -> None:
-        super().__init__(f"{what} at step {progress.step + 1} of epoch {progress.epoch}")
+    def __init__(self, what: str, at: Progress | Position) -> None:
+        super().__init__(f"{what} at step {at.step} of epoch {at.epoch}")
 
 
 def _cut(batch: Batch, parts: int) -> Iterator[Batch]:

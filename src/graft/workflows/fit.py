@@ -121,7 +121,9 @@ def plan_only(
         "backbone": backbone.name,
         "strategy": plan.strategy,
         "classes": list(manifest.classes),
-        "plan": plan.to_dict(learning_rate(recipe.training), classifier.count_parameters()),
+        "plan": plan.to_dict(
+            learning_rate(recipe.training, plan.strategy), classifier.count_parameters()
+        ),
         **{f"{split}_images": len(manifest.subset(split)) for split in ("train", "val", "test")},
         "warnings": warnings,
     }
@@ -170,7 +172,7 @@ def _start(recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch)
     with watch("data"):
         manifest, warnings = read_images(recipe)
     backbone = open_backbone(recipe)
-    resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training)}
+    resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training, plan.strategy)}
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update=resolved), "out": None}
     )
