@@ -277,6 +277,7 @@ def test_a_nan_is_seen_before_the_step_and_the_run_goes_on_more_slowly(make_trai
     trainer.train()
     assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())
     assert trainer.position.rate_scale == pytest.approx(0.1)
+    assert said[0].startswith("the loss became nan")
     assert "learning rates x 0.1" in said[0]
     rates = [line["lr"]["head"] for line in read_lines(tmp_path / "r/steps.jsonl")]
     assert max(rates[7:]) <= 0.1 * max(rates[:7]) * 1.5
@@ -408,3 +409,42 @@ def test_a_batch_cut_into_parts_loses_no_image():
     parts = list(_cut(batch, 3))
     assert torch.cat([part.indices for part in parts]).tolist() == list(range(7))
     assert {len(part) for part in parts} == {2, 3}
+
+
+def test_a_phase_is_judged_by_its_own_best_result_not_by_that_of_an_earlier_one(make_trainer):
+    # The solved head is better than anything two slow epochs of a random plan can reach after it.
+    phases = (
+        Phase("head", "solve", 0, {"head": 1.0}),
+        Phase("wreck", "gradient", 1, dict.fromkeys((*STAGES, "head"), 20.0)),
+        Phase("mend", "gradient", 9, dict.fromkeys((*STAGES, "head"), 0.3), patience=1),
+    )
+    plan = Plan("custom", STAGES, phases, 10)
+    trainer, snapshots = watched(make_trainer, plan=plan, schedule="constant")
+    trainer.train()
+    mending = [line for line, _ in snapshots.states if line["phase"] == "mend"]
+    assert len(mending) >= 2, "the first mended epoch counts as gain"
+
+
+def test_a_run_killed_between_metrics_and_checkpoint_keeps_one_line_per_epoch(
+    make_trainer, tmp_path, monkeypatch
+):
+    from graft.run import keep_lines
+    from graft.training.checkpoints import Checkpoints
+
+    save, calls = Checkpoints.save, []
+
+    def killed(self, *arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise Killed
+        return save(self, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "save", killed)
+    with pytest.raises(Killed):
+        make_trainer(epochs=3, folder=tmp_path / "r").train()
+    monkeypatch.undo()
+    resumed = make_trainer(epochs=3, folder=tmp_path / "r", trainer={"resume": True})
+    keep_lines(tmp_path / "r/metrics.jsonl", resumed.position.step)
+    resumed.train()
+    epochs = [line["epoch"] for line in read_lines(tmp_path / "r/metrics.jsonl")]
+    assert epochs == [0, 1, 2, 3]

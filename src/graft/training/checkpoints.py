@@ -54,7 +54,8 @@ class Position:
         epoch: Gradient epochs done.
         phase: Index of the current phase of the plan.
         phase_epoch: Epochs done in it.
-        stale: Epochs of this phase since the last better result.
+        phase_best: The best result of it.
+        stale: Epochs since then.
         rate_scale: Factor on every learning rate, lowered after a loss that was not finite.
         best: The best result so far, over all phases.
         solved: Whether the plan's solved head is in place.
@@ -67,6 +68,7 @@ class Position:
     epoch: int = 0
     phase: int = 0
     phase_epoch: int = 0
+    phase_best: Score | None = None
     stale: int = 0
     rate_scale: float = 1.0
     best: Score | None = None
@@ -131,8 +133,9 @@ class Checkpoints:
             return None
         try:
             state = json.loads((found[-1] / "state.json").read_text())
-            best = state.pop("best")
-            return Position(**state, best=Score(**best) if best else None)
+            for name in ("best", "phase_best"):
+                state[name] = Score(**state[name]) if state[name] else None
+            return Position(**state)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise _damaged(found[-1], error) from error
 

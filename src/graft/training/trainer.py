@@ -117,7 +117,7 @@ class Trainer:
                 else:
                     self.position.phase += 1
                     self.position.phase_epoch = self.position.stale = 0
-                    self.position.fingerprints = None
+                    self.position.phase_best = self.position.fingerprints = None
         finally:
             self.finish()
         assert self.position.best is not None, "a plan has at least one phase"
@@ -171,7 +171,8 @@ class Trainer:
         outputs = Outputs(run_head(head, val.values, batch), val.labels)
         self.solved_outputs = Outputs(run_head(head, train.values, batch), train.labels)
         self.position.solved = True
-        self._record(outputs, {"train_loss": None, "train_accuracy": None, "lr": {}})
+        right = accuracy(self.solved_outputs.values, train.labels)
+        self._record(outputs, {"train_loss": None, "train_accuracy": right, "lr": {}})
 
     def _gradient(self, phase: Phase) -> None:
         """Run epochs until the phase, its plateau, the plan or early stopping ends it."""
@@ -281,13 +282,15 @@ class Trainer:
         if position.epoch:
             position.accuracies.append(score.accuracy)
         better = score.beats(position.best)
-        position.stale = 0 if better else position.stale + 1
+        if score.beats(position.phase_best):
+            position.phase_best, position.stale = score, 0
+        else:
+            position.stale += 1
         if better:
             position.best, self.best_outputs = score, outputs
             self.best_state = {
                 name: tensor.clone() for name, tensor in self.classifier.state_dict().items()
             }
-        self._save()
         record = {
             "phase": self.plan.phases[position.phase].name,
             "phase_index": position.phase,
@@ -298,7 +301,9 @@ class Trainer:
             "val_accuracy": score.accuracy,
             "best": better,
         }
+        # The line comes first: one without its checkpoint is dropped and written again on resume.
         self._write("metrics.jsonl", record)
+        self._save()
         self.listener.result(record)
 
     def _schedule(self) -> Schedule:
