@@ -1,0 +1,122 @@
+"""Promises of checkpoints: whole or absent, whatever kills the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+import torch
+
+from graft.errors import DataError
+from graft.training import Checkpoints, Position, Score
+from graft.training.checkpoints import COMPLETE
+
+MODEL = {"weight": torch.arange(6.0).view(2, 3)}
+
+
+def optimizer():
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    made = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
+    parameter.grad = torch.ones(3)
+    made.step()
+    return made
+
+
+def save(folder, step):
+    position = Position(step=step, epoch=step, best=Score(step, step, 0.5, 1.0))
+    model = {name: tensor + step for name, tensor in MODEL.items()}
+    Checkpoints(folder).save(position, model, optimizer())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_process_killed_at_any_moment_of_saving_leaves_a_loadable_checkpoint(tmp_path):
+    survived = []
+    for moment in range(500):
+        folder = tmp_path / str(moment)
+        save(folder, 1)
+        child = os.fork()
+        if child == 0:
+            left = moment
+
+            def killer(event, _arguments):
+                nonlocal left
+                if event.startswith(("open", "os.", "shutil.")):
+                    left -= 1
+                    if left < 0:
+                        os._exit(9)  # as a kill would: no clean-up runs
+
+            sys.addaudithook(killer)
+            save(folder, 2)
+            os._exit(0)
+        killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        checkpoints = Checkpoints(folder)
+        position = checkpoints.position()
+        step = position.step
+        survived.append(step)
+        assert torch.equal(checkpoints.model(step)["weight"], MODEL["weight"] + step)
+        checkpoints.restore_optimizer(step, optimizer())
+        if not killed:
+            break
+    assert not killed, "the last child saved undisturbed"
+    assert set(survived) == {1, 2}, "some were killed before the rename and some after"
+
+
+def test_a_folder_without_its_mark_is_no_checkpoint(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / "step-9").mkdir()
+    assert Checkpoints(tmp_path).position().step == 2
+    (tmp_path / "step-2" / COMPLETE).unlink()
+    assert Checkpoints(tmp_path).position() is None
+
+
+def test_the_position_reads_back_as_it_was(tmp_path):
+    score = Score(3, 12, 0.75, 0.5)
+    position = Position(
+        step=12,
+        epoch=3,
+        phase=1,
+        phase_best=score,
+        best=score,
+        accuracies=[0.5, 0.75],
+        fingerprints={"stem": "ab"},
+        audits=[{"phase": "head", "frozen": ["stem"], "unchanged": True}],
+    )
+    Checkpoints(tmp_path).save(position, MODEL, optimizer())
+    assert Checkpoints(tmp_path).position() == position
+
+
+def test_the_optimizer_state_reads_back_as_it_was(tmp_path):
+    first = optimizer()
+    Checkpoints(tmp_path).save(Position(step=1), MODEL, first)
+    second = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=0.1, momentum=0.9)
+    Checkpoints(tmp_path).restore_optimizer(1, second)
+    buffers = [
+        one.state[one.param_groups[0]["params"][0]]["momentum_buffer"] for one in (first, second)
+    ]
+    assert torch.equal(*buffers)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("state.json", b"{"),
+        ("state.json", json.dumps({"step": 1}).encode()),
+        ("model.safetensors", b"x"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
+    save(tmp_path, 1)
+    (tmp_path / "step-1" / file).write_bytes(content)
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(DataError, match=r"step-1.*damaged"):
+        checkpoints.model(checkpoints.position().step)
+
+
+def test_better_means_more_accurate_and_then_less_loss():
+    assert Score(1, 1, 0.9, 2.0).beats(Score(0, 0, 0.8, 0.1))
+    assert Score(1, 1, 0.9, 0.5).beats(Score(0, 0, 0.9, 0.6))
+    assert not Score(1, 1, 0.9, 0.6).beats(Score(0, 0, 0.9, 0.6))
+    assert Score(0, 0, 0.1, 9.0).beats(None)
