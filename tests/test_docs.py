@@ -51,9 +51,7 @@ def test_the_commands_of_the_documents_run(place, block):
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_the_examples_of_the_documents_run(place, block):
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=place, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", block], cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

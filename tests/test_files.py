@@ -12,9 +12,14 @@ from graft.files import refusals_are_named, replacing, write_json
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(target) as temporary:
-        temporary.write_text("new")
-        raise RuntimeError
+
+    def fail_half_way():
+        with replacing(target) as temporary:
+            temporary.write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
@@ -31,11 +36,12 @@ def test_a_really_full_disk_is_a_resource_error():
 
 
 def test_a_folder_one_may_not_write_to_is_named():
-    with (
-        pytest.raises(ResourceError, match="cannot be written"),
-        refusals_are_named("place"),
-    ):
-        raise PermissionError(errno.EACCES, "Permission denied")
+    def refuse():
+        with refusals_are_named("place"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(ResourceError, match="cannot be written: Permission denied"):
+        refuse()
 
 
 def test_json_with_nan_is_refused_rather_than_written(tmp_path):

@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from graft.backbones.backbone import Backbone
+    from graft.backbones.catalogue.entry import Entry
+    from graft.backbones.description import describe
     from graft.backbones.load import load_backbone
     from graft.classifier import Classifier, Prediction, load
     from graft.config import Recipe
@@ -35,9 +37,12 @@ if TYPE_CHECKING:
     from graft.workflows.evaluate import evaluate
     from graft.workflows.fit import Fit, fit
     from graft.workflows.predict import predict
+    from graft.workflows.zoo import zoo
 
 _ROOMS = {
     "graft.backbones.backbone": ("Backbone",),
+    "graft.backbones.catalogue.entry": ("Entry",),
+    "graft.backbones.description": ("describe",),
     "graft.backbones.load": ("load_backbone",),
     "graft.classifier": ("Classifier", "Prediction", "load"),
     "graft.config": ("Recipe",),
@@ -55,6 +60,7 @@ _ROOMS = {
     "graft.workflows.evaluate": ("evaluate",),
     "graft.workflows.fit": ("Fit", "fit"),
     "graft.workflows.predict": ("predict",),
+    "graft.workflows.zoo": ("zoo",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -62,6 +68,7 @@ __all__ = [
     "Backbone",
     "Classifier",
     "CrossEntropy",
+    "Entry",
     "Fit",
     "LinearHead",
     "Loader",
@@ -80,6 +87,7 @@ __all__ = [
     "augmentation",
     "check",
     "decode",
+    "describe",
     "evaluate",
     "fit",
     "load",
@@ -87,6 +95,7 @@ __all__ = [
     "make_plan",
     "predict",
     "scan",
+    "zoo",
 ]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,14 +18,14 @@ from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.errors import DataError
-from graft.files import full_disk_is_named, replacing, sha256, write_json
+from graft.files import refusals_are_named, replacing, sha256, write_json
 from graft.heads import build_head
-from graft.heads.linear import LinearHead
 from graft.inference import eval_batch, forward, probabilities
+from graft.model_folder import FORMAT, checked_weights, model_folder, read_facts
 from graft.strategies import HEAD
 
-FORMAT = 1
-"""Version of the model folder's format that this release writes."""
+if TYPE_CHECKING:
+    from graft.heads import Head
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Classifier(nn.Module):
         classes: Class names in the order of the logits.
     """
 
-    def __init__(self, backbone: Backbone, head: LinearHead, classes: Sequence[str]) -> None:
+    def __init__(self, backbone: Backbone, head: Head, classes: Sequence[str]) -> None:
         super().__init__()
         self.backbone = backbone
         self.trunk = backbone.module
@@ -164,7 +163,7 @@ class Classifier(nn.Module):
             ResourceError: The disk is full or the folder cannot be written.
         """
         target = Path(folder)
-        with full_disk_is_named(target):
+        with refusals_are_named(target):
             target.mkdir(parents=True, exist_ok=True)
         weights = target / "model.safetensors"
         with replacing(weights) as temporary:
@@ -196,14 +195,8 @@ class Classifier(nn.Module):
             DataError: There is no model, it is damaged, or a newer Graft wrote it.
         """
         place = model_folder(folder)
-        facts = _read_facts(place)
-        weights = place / "model.safetensors"
-        if not weights.is_file() or sha256(weights) != facts["sha256"]:
-            state = "is missing" if not weights.is_file() else "does not match model.json"
-            raise DataError(
-                f"The model in '{place}' is damaged: model.safetensors {state}.",
-                "Copy the whole folder again, or repeat the run.",
-            )
+        facts = read_facts(place)
+        weights = checked_weights(place, facts)
         try:
             classifier = cls(
                 Backbone.from_record(facts["backbone"]),
@@ -217,52 +210,6 @@ class Classifier(nn.Module):
                 "Copy the whole folder again, or repeat the run.",
             ) from error
         return classifier.to(memory_format=torch.channels_last).eval()
-
-
-def model_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the folder that holds `model.json`: the given one or its `model/`.
-
-    Raises:
-        DataError: Neither does.
-    """
-    given = Path(path)
-    for folder in (given, given / "model"):
-        if (folder / "model.json").is_file():
-            return folder
-    if (given / "run.json").is_file():
-        raise DataError(
-            f"The run '{path}' has no model yet: it ended before its first result.",
-            f"Continue it with: graft fit --resume --out {path}",
-        )
-    raise DataError(
-        f"'{path}' is neither a model folder nor a run: it has no model.json.",
-        "Give the --out of a `graft fit`, or the model folder inside it.",
-    )
-
-
-def _read_facts(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        written = facts["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"'{path}' is damaged: {type(error).__name__}: {error}.",
-            "Copy the whole folder again, or repeat the run.",
-        ) from error
-    if not isinstance(written, int) or written > FORMAT:
-        raise DataError(
-            f"'{path}' has model format {written!r}, written by Graft {facts.get('graft')}; "
-            f"this Graft reads up to {FORMAT}.",
-            "Update Graft: pip install --upgrade graftlearn.",
-        )
-    missing = {"sha256", "classes", "backbone", "head"} - set(facts)
-    if missing:
-        raise DataError(
-            f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}.",
-            "Copy the whole folder again, or repeat the run.",
-        )
-    return dict(facts)
 
 
 load = Classifier.load

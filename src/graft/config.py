@@ -2,7 +2,8 @@
 
 Python, YAML, the command line and the environment fill the same model. A leaf's name is its flag
 (`training.batch_size` is `--batch-size`, `GRAFT_BATCH_SIZE` and `batch_size=`); only the `name` of
-a backbone or strategy goes by its section (`--backbone`). The names are therefore unique.
+a backbone or strategy and the `kind` of a head go by their section (`--backbone`, `--head`). The
+names are therefore unique.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from graft.errors import RecipeError, nearest
 from graft.files import replacing
@@ -36,7 +45,14 @@ def _rates(value: Any) -> Any:
     return value
 
 
-Epochs = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
+def _colour_or_grey(value: int) -> int:
+    if value not in (1, 3):
+        raise ValueError("pictures have 1 or 3 channels")
+    return value
+
+
+Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
+Channels = Annotated[int, AfterValidator(_colour_or_grey)]
 Rates = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_rates)]
 
 
@@ -62,6 +78,7 @@ class DataOptions(Section):
     image_size: int | None = Field(
         None, ge=8, le=4096, description="side in pixels instead of the weights' own"
     )
+    channels: Channels | None = Field(None, description="of the pictures: 3 for colour, 1 for grey")
     augment: str = Field(
         "basic", description="none, basic, strong, or a list such as hflip,rotation(15)"
     )
@@ -76,16 +93,44 @@ class BackboneOptions(Section):
     )
 
 
+class HeadOptions(Section):
+    """What is grafted onto the backbone. See `graft.heads`."""
+
+    kind: Literal["linear", "mlp", "cosine"] = Field("linear", description="linear, mlp or cosine")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="drop probability; the architecture's own if not given"
+    )
+    hidden: Numbers = Field(
+        (256,), min_length=1, description="mlp: widths of the hidden layers, such as 512,128"
+    )
+    activation: Literal["relu", "gelu", "silu", "tanh"] = Field(
+        "relu", description="mlp: relu, gelu, silu or tanh"
+    )
+    normalization: Literal["none", "batch", "layer"] = Field(
+        "none", description="mlp: none, batch or layer, before each activation"
+    )
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> HeadOptions:
+        for name in ("hidden", "activation", "normalization"):
+            default = type(self).model_fields[name].default
+            if self.kind != "mlp" and getattr(self, name) != default:
+                raise ValueError(f"--{name} belongs to --head mlp, but the head is {self.kind}")
+        return self
+
+
 class StrategySection(Section):
     """Which layers learn, when, and how fast. See `graft.strategies.StrategyOptions`."""
 
     name: str = Field("probe", description="probe, partial, gradual, two-phase, full or scratch")
-    head_start: Literal["solve", "random"] = Field(
-        "solve", description="begin with a head solved on frozen features, or a random one"
+    head_start: Literal["solve", "random"] | None = Field(
+        None,
+        description="begin with a head solved on frozen features, or a random one; "
+        "solve if the head is linear",
     )
     unfreeze_from: str | None = Field(None, description="partial: first stage that trains")
     unfreeze_every: int = Field(1, ge=1, description="gradual: epochs between stages")
-    unfreeze_at: Epochs | None = Field(
+    unfreeze_at: Numbers | None = Field(
         None, description="gradual: completed epochs after which a stage joins, such as 1,3,5"
     )
     unfreeze_on_plateau: int | None = Field(
@@ -96,7 +141,7 @@ class StrategySection(Section):
     )
     first_epochs: int | None = Field(None, ge=0, description="two-phase: epochs of the first phase")
     second_scale: float = Field(
-        0.1, gt=0, le=1, description="two-phase: second learning rate over the first"
+        0.3, gt=0, le=1, description="two-phase: second learning rate over the first"
     )
     decay: float | None = Field(
         None, gt=0, le=1, description="learning-rate factor from a stage to the one before it"
@@ -139,7 +184,7 @@ class TrainingOptions(Section):
     )
     mixup: float = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
     early_stopping: int | None = Field(
-        None, ge=1, description="epochs without a better validation result after which to stop"
+        None, ge=1, description="epochs without gain after which a phase ends"
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
 
@@ -155,15 +200,14 @@ class Recipe(Section):
 
     data: DataOptions = DataOptions()
     backbone: BackboneOptions = BackboneOptions()
+    head: HeadOptions = HeadOptions()
     strategy: StrategySection = StrategySection()
     training: TrainingOptions = TrainingOptions()
-    dropout: float | None = Field(
-        None, ge=0, lt=1, description="of the head; the architecture's own if not given"
-    )
     seed: int = Field(0, ge=0, lt=2**31, description="of everything that is random")
     workers: int | None = Field(None, ge=0, le=256, description="threads that decode images")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     out: str | None = Field(None, description="run folder; must not exist yet")
+    offline: bool = Field(False, description="ask nothing of the network; use what is cached")
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -177,6 +221,12 @@ class Recipe(Section):
             )
         if self.strategy.name == "scratch" and self.backbone.weights is not None:
             raise ValueError("--strategy scratch starts from random weights, but weights are given")
+        if self.strategy.head_start == "solve" and self.head.kind != "linear":
+            raise ValueError(
+                f"--head-start solve needs a linear head, and --head is {self.head.kind}"
+            )
+        if self.head.normalization == "batch" and training.batch_size // training.accumulate < 2:
+            raise ValueError("--normalization batch cannot normalise batches of one image")
         if training.epochs and training.warmup >= training.epochs:
             raise ValueError(f"a warm-up of {training.warmup:g} epochs leaves none to train")
         if training.accumulate > training.batch_size:
@@ -192,7 +242,7 @@ def options() -> Iterator[tuple[str, str, Any]]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             for leaf, inner in kind.model_fields.items():
-                yield (key if leaf == "name" else leaf), f"{key}.{leaf}", inner
+                yield (key if leaf in ("name", "kind") else leaf), f"{key}.{leaf}", inner
         else:
             yield key, key, field
 

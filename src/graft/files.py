@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         'whole'
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with refusals_are_named(target):
             yield temporary
@@ -82,7 +83,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> bytes:
-    """Return `value` as JSON in UTF-8 with a newline.
+    r"""Return `value` as JSON in UTF-8 with a newline.
 
     A file name need not be valid text; what of it is none becomes a JSON escape. NaN and infinity
     are refused.

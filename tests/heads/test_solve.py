@@ -86,13 +86,13 @@ def test_a_feature_that_never_varies_does_no_harm():
 
 def test_balanced_classes_do_not_drown_a_rare_one():
     features, labels = clouds(2, 5, width=2)
-    features = features + 3 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    features = features + 3 * torch.randn(
+        features.shape, generator=torch.Generator().manual_seed(0)
+    )
     kept = torch.cat([torch.arange(20), torch.arange(20, 23)])
     share = []
     for balanced in (False, True):
-        found = solve(
-            features[kept], labels[kept], 2, strengths=[1e-3], balanced=balanced
-        )
+        found = solve(features[kept], labels[kept], 2, strengths=[1e-3], balanced=balanced)
         logits = features @ found.weight.T + found.bias
         share.append((logits.argmax(dim=1) == 1).double().mean())
     assert share[1] > share[0]

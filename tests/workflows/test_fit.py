@@ -15,7 +15,6 @@ from graft.errors import DataError, GraftError, RecipeError, ResourceError
 from graft.files import sha256
 from graft.run import Run, read_lines
 from graft.training import Silent
-
 from tests.workflows.conftest import SMALL, write_photos
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Stage
+from graft.backbones.channels import find_input_layers
 from graft.backbones.classifier_layer import ClassifierLayer, find_classifier, remove
 from graft.backbones.stages import find_shapes, find_stages
 from graft.backbones.trace import Trace, run, trace
@@ -21,10 +22,12 @@ class Anatomy:
     Args:
         classifier: The layer that gives the logits.
         stages: The rest, in execution order.
+        input_layers: Paths of the convolutions that read the image.
     """
 
     classifier: ClassifierLayer
     stages: tuple[Stage, ...]
+    input_layers: tuple[str, ...]
 
 
 def dissect(network: nn.Module, preprocess: Preprocess) -> Anatomy:
@@ -49,11 +52,11 @@ def dissect(network: nn.Module, preprocess: Preprocess) -> Anatomy:
     classifier = find_classifier(seen)
     stages = find_stages(seen, classifier.removed)
     _check_features(seen, preprocess, classifier)
-    return Anatomy(classifier, stages)
+    return Anatomy(classifier, stages, find_input_layers(seen))
 
 
 def resize(anatomy: Anatomy, network: nn.Module, preprocess: Preprocess) -> Anatomy:
-    """Return the same parts with the shapes they have on images of another size.
+    """Return the same parts with the shapes they have on images of another size or more channels.
 
     Stages come from the size that a network was made for, so that they do not depend on the user's.
 
@@ -81,12 +84,13 @@ def resize(anatomy: Anatomy, network: nn.Module, preprocess: Preprocess) -> Anat
 
 
 def _trace(network: nn.Module, preprocess: Preprocess) -> Trace:
-    size = preprocess.height, preprocess.width
+    size, channels = (preprocess.height, preprocess.width), preprocess.channels
     try:
-        return trace(network, size, preprocess.channels)
+        return trace(network, size, channels)
     except Exception as error:  # networks raise assertions and plain errors alike
         raise BackboneError(
-            f"The network does not run on images of {size[0]} x {size[1]} pixels: {error}.",
+            f"The network does not run on images of {size[0]} x {size[1]} pixels with {channels} "
+            f"channels: {_first_line(error)}.",
             "Choose another image size or another backbone.",
         ) from error
 
@@ -94,10 +98,18 @@ def _trace(network: nn.Module, preprocess: Preprocess) -> Trace:
 def _check_features(seen: Trace, preprocess: Preprocess, classifier: ClassifierLayer) -> None:
     """Take the classifier off the traced copy and look at what it gives then."""
     remove(seen.network, classifier.removed)
-    features = run(seen.network, (preprocess.height, preprocess.width), preprocess.channels)
-    if not isinstance(features, Tensor) or features.shape[1:] != (classifier.width,):
+    try:
+        features = run(seen.network, (preprocess.height, preprocess.width), preprocess.channels)
+        alone = isinstance(features, Tensor) and features.shape[1:] == (classifier.width,)
+    except Exception:  # the logits of twin classifiers no longer go together, say
+        alone = False
+    if not alone:
         raise BackboneError(
             f"Without '{classifier.path}' the network does not give {classifier.width} features "
             "per image, so that layer is not its only classifier.",
             "Choose a backbone with one classifier layer.",
         )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -88,7 +88,7 @@ class Backbone:
 
     Args:
         name: Canonical name, "provider:architecture".
-        module: Maps normalised images (N, 3, H, W) to features (N, width).
+        module: Maps normalised images (N, channels, H, W) to features (N, width).
         stages: Slices of the module in execution order.
         width: Number of features per image.
         preprocess: The view of an image that the weights were trained on.
@@ -96,6 +96,8 @@ class Backbone:
         provenance: Source of the weights.
         architecture: JSON-ready options from which the provider rebuilds the module.
         removed: Paths of the layers replaced by the identity: classifier, its dropout, activation.
+        input_layers: Paths of the convolutions that read the image; they follow the number of
+            channels.
 
     Example:
         >>> from graft.backbones.load import load_backbone
@@ -115,6 +117,7 @@ class Backbone:
     provenance: Provenance
     architecture: dict[str, Any]
     removed: tuple[str, ...]
+    input_layers: tuple[str, ...] = ()
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`.
@@ -159,6 +162,7 @@ class Backbone:
             "name": self.name,
             "architecture": self.architecture,
             "removed": list(self.removed),
+            "input_layers": list(self.input_layers),
             "stages": [stage.to_dict() for stage in self.stages],
             "width": self.width,
             "preprocess": self.preprocess.to_dict(),

@@ -63,7 +63,16 @@ def find_boundaries(seen: Trace, times: dict[str, int], without: tuple[str, ...]
         starts = {start for start in starts if not _within(start, blocks)}
         starts |= {call.start for call in blocks[:: ceil(len(blocks) / MOST_BLOCKS) or 1]}
     stem_ends = _stem_end(layers, starts, named_stem)
-    return sorted({stem_ends, *(start for start in starts if start > stem_ends)} - {0})
+    starts = {stem_ends, *(start for start in starts if start > stem_ends)} - {0}
+    used = [time for name, time in times.items() if owner(name) not in without]
+    return _with_tensors(sorted(starts), used)
+
+
+def _with_tensors(starts: list[int], used: list[int]) -> list[int]:
+    """Return the starts without those of stages in which no tensor is used."""
+    ends = [*starts[1:], max(used, default=0) + 1]
+    spans = zip(starts, ends, strict=True)
+    return [start for start, end in spans if any(start <= time < end for time in used)]
 
 
 class _Shrink(NamedTuple):

@@ -5,35 +5,47 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from http.client import HTTPException
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlparse
-from urllib.request import urlopen
+from urllib.parse import urlsplit
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from graft.backbones import transfer
+from graft.backbones.transfer import PATIENCE, SCHEMES, Patience, TransferError
 from graft.errors import ResourceError
-from graft.files import replacing, sha256
+from graft.files import refusals_are_named, replacing
+from graft.files import sha256 as sha256_of
+from graft.network import offline
 
-SILENCE = 30.0  # seconds without a byte after which a server counts as gone
-BLOCK = 1 << 16
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")
 
 
-def cached_download(url: str, folder: Path | None = None) -> Path:
+def cached_download(
+    url: str,
+    folder: Path | None = None,
+    *,
+    sha256: str | None = None,
+    patience: Patience = PATIENCE,
+) -> Path:
     """Return the local copy of a weights file, downloading it if there is none.
 
-    A file name like "resnet18-f37072fd.pth" carries the beginning of its SHA-256, which is checked
-    before the file appears under its name.
+    The file appears under its name whole and checked, or not at all; processes that download it at
+    the same time do not disturb one another. On a terminal, progress is drawn on stderr.
 
     Args:
-        url: Where the file is.
+        url: Where the file is, by http or https. A name like "resnet18-f37072fd.pth" carries the
+            beginning of the file's SHA-256.
         folder: Where to keep it; default: the cache of `torch.hub`.
+        sha256: SHA-256 of the file, or its beginning, where it is known otherwise. A file that is
+            there already is then checked too, and replaced if it is another.
+        patience: Time-outs and further attempts.
 
     Raises:
-        ResourceError: There is no network, the server fails, the checksum differs, or the disk is
+        ResourceError: Graft is offline, the server fails, the checksum differs, or the disk is
             full.
 
     Example:
@@ -43,13 +55,34 @@ def cached_download(url: str, folder: Path | None = None) -> Path:
         >>> cached_download("https://example.org/tiny.pth", cache).read_bytes()
         b'weights'
     """
+    place = urlsplit(url)
+    name = PurePosixPath(place.path).name
+    if place.scheme not in SCHEMES or name in ("", ".."):
+        raise ResourceError(
+            f"'{url}' is not the http or https address of a file.", "Pass a file with --weights."
+        )
+    source = place._replace(query="", fragment="").geturl()  # a query may hold a key
     folder = folder or Path(torch.hub.get_dir()) / "checkpoints"
-    target = folder / PurePosixPath(urlparse(url).path).name
-    if not target.exists():
+    target = folder / name
+    if target.is_file() and (sha256 is None or sha256_of(target).startswith(sha256)):
+        return target
+    if offline():
+        raise ResourceError(
+            f"Graft is offline and '{name}' is not in {folder}; it would come from {source}.",
+            "Allow the network once, or fetch the file elsewhere and pass it with --weights FILE.",
+        )
+    with refusals_are_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            _download(url, temporary)
-            _check(url, temporary)
+    with replacing(target) as temporary:
+        try:
+            with _bar(name) as progress:
+                transfer.transfer(url, temporary, patience=patience, progress=progress)
+        except TransferError as error:
+            raise ResourceError(
+                f"The pre-trained weights could not be fetched from {source}: {error}.",
+                "Check the network, or fetch the file elsewhere and pass it with --weights FILE.",
+            ) from error
+        _check(source, temporary, sha256 or promised_hash(name))
     return target
 
 
@@ -64,52 +97,29 @@ def promised_hash(name: str) -> str | None:
     return found[1] if found else None
 
 
-def _download(url: str, target: Path) -> None:
-    """Stream `url` into `target` with a progress bar on stderr."""
+@contextmanager
+def _bar(name: str) -> Iterator[transfer.Progress]:
+    """Draw a bar on stderr if that is a terminal; yields what moves it."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     console = Console(file=sys.stderr)
-    with (
-        target.open("wb") as file,
-        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
-    ):
-        task = progress.add_task(PurePosixPath(url).name, total=None)
-        for block, total in _blocks(url):
-            file.write(block)
-            progress.update(task, advance=len(block), total=total)
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(name, total=None)
+        update = partial(progress.update, task)
+        yield lambda received, total: update(completed=received, total=total)
 
 
-def _blocks(url: str) -> Iterator[tuple[bytes, int | None]]:
-    """Yield what a server sends, with the length it promised.
-
-    Only the network's errors are raised in here; those of the disk belong to the caller.
-    """
-    received = 0
-    try:
-        with urlopen(url, timeout=SILENCE) as response:
-            promised = int(response.headers.get("Content-Length") or 0) or None
-            while block := response.read(BLOCK):
-                received += len(block)
-                yield block, promised
-    except (OSError, HTTPException, ValueError) as error:
-        raise _unreachable(url, str(error) or type(error).__name__) from error
-    if promised and received < promised:
-        raise _unreachable(url, f"only {received} of {promised} bytes came")
-
-
-def _check(url: str, file: Path) -> None:
-    """Compare a file with the checksum in its address."""
-    promised = promised_hash(url)
-    found = sha256(file)
+def _check(source: str, file: Path, promised: str | None) -> None:
+    """Compare a file with the checksum that it should have."""
+    found = sha256_of(file)
     if promised and not found.startswith(promised):
         raise ResourceError(
-            f"What {url} sent is damaged: its SHA-256 begins with {found[: len(promised)]}, "
+            f"What {source} sent is damaged: its SHA-256 begins with {found[: len(promised)]}, "
             f"not {promised}.",
-            "Try again, or download the file elsewhere and pass it with --weights FILE.",
+            "Try again, or fetch the file elsewhere and pass it with --weights FILE.",
         )
-
-
-def _unreachable(url: str, reason: str) -> ResourceError:
-    return ResourceError(
-        f"The pre-trained weights could not be fetched from {url}: {reason}.",
-        "Check the network, or download the file elsewhere and pass it with --weights FILE.",
-    )

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from graft.backbones.anatomy import dissect, resize
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
+from graft.backbones.channels import convert_state, set_channels, with_channels
 from graft.backbones.classifier_layer import remove
 from graft.backbones.download import promised_hash
-from graft.backbones.providers import Offer, find_provider, split_name
+from graft.backbones.providers import Offer, Provider, find_provider, split_name
 from graft.backbones.recognise import recognise
+from graft.backbones.saved import is_saved, read_saved, read_trunk
 from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError
@@ -29,17 +31,22 @@ def load_backbone(
     pretrained: bool = True,
     meta: bool = False,
     image_size: int | None = None,
+    channels: int | None = None,
     seed: int = 0,
 ) -> Backbone:
     """Return a backbone by name, with its classifier removed and its stages found.
 
     Args:
-        name: "[provider:]architecture[@weights]", such as "resnet50" or
-            "torchvision:resnet50@IMAGENET1K_V1".
+        name: "[provider:]architecture[@weights]", such as "resnet50",
+            "torchvision:resnet50@IMAGENET1K_V1" or "timm:convnext_tiny.fb_in22k_ft_in1k";
+            "hf:organisation/name"; or a folder with a slash in its name, in the format of Hugging
+            Face or saved by Graft itself (a run or a model, whose trunk is taken).
         weights: A local weights file in place of the published ones.
         pretrained: False gives random weights, for training from scratch.
-        meta: True gives tensors without values, for looking at the backbone; nothing is read.
+        meta: True gives tensors without values, for looking at the backbone; no weights are read.
         image_size: Side of the input in pixels; default: that of the weights.
+        channels: Channels per image, 3 if not given. The first layer's weights are summed for one
+            channel and repeated for more.
         seed: Of the random weights.
 
     Raises:
@@ -60,41 +67,24 @@ def load_backbone(
             f"Both a weights file ('{weights}') and random weights were asked for.",
             "Leave out one of --weights and --strategy scratch.",
         )
-    provider_name, architecture, published = split_name(name)
-    provider = find_provider(provider_name)
+    if is_saved(name):
+        return _load_saved(name, weights, pretrained, meta, image_size, channels, seed)
     file = None if weights is None else Path(weights)
-    offer = provider.offer(architecture, published, None, file)
-    skeleton = build_without_values(provider, offer.architecture)
-    anatomy = dissect(skeleton, offer.preprocess)
-    if image_size:
-        offer = provider.offer(architecture, published, image_size, file)
-        skeleton = build_without_values(provider, offer.architecture)
-        anatomy = resize(anatomy, skeleton, offer.preprocess)
-    backbone = Backbone(
-        name=offer.name,
-        module=skeleton,
-        stages=anatomy.stages,
-        width=anatomy.classifier.width,
-        preprocess=offer.preprocess,
-        head_dropout=anatomy.classifier.dropout,
-        provenance=offer.provenance,
-        architecture=offer.architecture,
-        removed=anatomy.classifier.removed,
-    )
+    backbone, provider, offer = _describe(name, file, image_size, channels)
     if not pretrained:
         backbone.provenance = Provenance(offer.provenance.provider)
     if meta:
-        backbone.module = skeleton.to("meta")
+        backbone.module = backbone.module.to("meta")
     elif not pretrained:
-        backbone.module = build(provider, offer.architecture, seed)
-    remove(backbone.module, backbone.removed)
-    if pretrained and not meta:
+        backbone.module = _make(backbone, provider, seed)
+    else:
         path = file or _fetched(offer)
-        backbone.provenance = _provenance(path, offer.provenance)
+        backbone.provenance = _provenance(path, offer.provenance, fetched=file is None)
         state = read_state(path)
+        adapted = provider.adapt(state, offer.architecture)
         load_weights(
             backbone.module,
-            provider.adapt(state, offer.architecture),
+            convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
             source=f"'{path.name}'",
             without=backbone.removed,
             recognise=lambda: recognise(provider, state, path.name),
@@ -103,8 +93,21 @@ def load_backbone(
     return backbone
 
 
-def rebuild(record: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> Backbone:
-    """Return the backbone of a record; see `Backbone.from_record`."""
+def rebuild(
+    record: Mapping[str, Any],
+    state: Mapping[str, Tensor] | None = None,
+    *,
+    meta: bool = False,
+    seed: int = 0,
+) -> Backbone:
+    """Return the backbone of a record; see `Backbone.from_record`.
+
+    Args:
+        record: What `Backbone.record` returned.
+        state: The module's state dict; without it the weights are random.
+        meta: True gives tensors without values.
+        seed: Of the random weights.
+    """
     try:
         backbone = Backbone(
             name=record["name"],
@@ -116,18 +119,97 @@ def rebuild(record: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
             provenance=Provenance(**record["provenance"]),
             architecture=dict(record["architecture"]),
             removed=tuple(record["removed"]),
+            input_layers=tuple(record.get("input_layers", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BackboneError(
             f"The record of the backbone is damaged: {error!r}.", "Restore the model folder."
         ) from error
     provider = find_provider(split_name(backbone.name)[0])
-    make = build if state is None else build_without_values
-    backbone.module = make(provider, backbone.architecture)
-    remove(backbone.module, backbone.removed)
-    if state is not None:
+    backbone.module = _make(backbone, provider, None if meta or state is not None else seed)
+    if meta:
+        backbone.module = backbone.module.to("meta")
+    elif state is not None:
         load_weights(backbone.module, state, source="The stored state")
     backbone.module.eval()
+    return backbone
+
+
+def _describe(
+    name: str, file: Path | None, image_size: int | None, channels: int | None
+) -> tuple[Backbone, Provider, Offer]:
+    """Return a backbone whose parameters have no values yet, and where they come from."""
+    provider_name, architecture, published = split_name(name)
+    provider = find_provider(provider_name)
+    offer = provider.offer(architecture, published, None, file)
+    network = build_without_values(provider, offer.architecture)
+    anatomy = dissect(network, offer.preprocess)
+    if image_size:
+        offer = provider.offer(architecture, published, image_size, file)
+        network = build_without_values(provider, offer.architecture)
+    if channels:
+        offer = replace(offer, preprocess=with_channels(offer.preprocess, channels))
+        set_channels(network, anatomy.input_layers, channels)
+    if image_size or channels:
+        anatomy = resize(anatomy, network, offer.preprocess)
+    remove(network, anatomy.classifier.removed)
+    backbone = Backbone(
+        name=offer.name,
+        module=network,
+        stages=anatomy.stages,
+        width=anatomy.classifier.width,
+        preprocess=offer.preprocess,
+        head_dropout=anatomy.classifier.dropout,
+        provenance=offer.provenance,
+        architecture=offer.architecture,
+        removed=anatomy.classifier.removed,
+        input_layers=anatomy.input_layers,
+    )
+    return backbone, provider, offer
+
+
+def _make(backbone: Backbone, provider: Provider, seed: int | None) -> nn.Module:
+    """Build the module of a backbone, with random weights or (seed None) without values."""
+    if seed is None:
+        module = build_without_values(provider, backbone.architecture)
+    else:
+        module = build(provider, backbone.architecture, seed)
+    remove(module, backbone.removed)
+    if backbone.preprocess.channels != 3:
+        set_channels(module, backbone.input_layers, backbone.preprocess.channels)
+    return module
+
+
+def _load_saved(
+    name: str,
+    weights: Path | str | None,
+    pretrained: bool,
+    meta: bool,
+    image_size: int | None,
+    channels: int | None,
+    seed: int,
+) -> Backbone:
+    """Return the trunk of a model that Graft saved, with its stages and preprocessing."""
+    record, file = read_saved(name)
+    state = read_trunk(file) if pretrained and not meta else None
+    backbone = rebuild(record, state, meta=meta, seed=seed)
+    preprocess = backbone.preprocess
+    if weights is not None or (
+        image_size or preprocess.height,
+        channels or preprocess.channels,
+    ) != (preprocess.height, preprocess.channels):
+        raise BackboneError(
+            f"The model in '{name}' has weights of its own, for images of {preprocess.height} "
+            f"pixels and {preprocess.channels} channels.",
+            "Leave out --weights, --image-size and --channels, or choose its backbone "
+            f"'{backbone.name}'.",
+        )
+    provider = backbone.provenance.provider
+    backbone.provenance = (
+        Provenance(provider, source=Path(name).resolve().name, sha256=sha256(file))
+        if pretrained
+        else Provenance(provider)
+    )
     return backbone
 
 
@@ -141,10 +223,11 @@ def _fetched(offer: Offer) -> Path:
     return offer.fetch()
 
 
-def _provenance(file: Path, published: Provenance) -> Provenance:
+def _provenance(file: Path, published: Provenance, *, fetched: bool) -> Provenance:
     """Return the published provenance where `file` is the published one, else the file's own."""
     digest = sha256(file) if file.is_file() else None
     promised = promised_hash(file.name)
-    if promised and digest and digest.startswith(promised) and file.name in str(published.source):
+    named = file.name in str(published.source) and promised and digest
+    if fetched or (named and str(digest).startswith(str(promised))):
         return replace(published, sha256=digest)
     return Provenance(published.provider, source=file.name, sha256=digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from graft.errors import BackboneError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIX = re.compile(r"(module\.|_orig_mod\.)+")
+INDEX = ".safetensors.index.json"  # names the files among which a large state dict is divided
 PICKLES = (".pth", ".pt", ".bin")
 SHOWN = 3
 OPTIONAL = "num_batches_tracked"  # absent from files older than PyTorch 0.4.1
@@ -28,7 +30,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
     compiled modules, are taken off. Code inside a file never runs.
 
     Args:
-        file: .safetensors, or .pth, .pt, .bin holding tensors only.
+        file: .safetensors, or .pth, .pt, .bin holding tensors only; or the index of several
+            .safetensors beside it.
 
     Raises:
         BackboneError: The file is missing, damaged, of another kind, or holds code.
@@ -42,6 +45,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """
     if not file.is_file():
         raise BackboneError(f"There is no weights file '{file}'.", "Check the path.")
+    if file.name.endswith(INDEX):
+        return _read_parts(file)
     if file.suffix not in (".safetensors", *PICKLES):
         raise BackboneError(
             f"'{file.name}' is not a weights file that can be read.",
@@ -118,6 +123,18 @@ def _read(file: Path) -> Any:
         raise BackboneError(
             f"'{file.name}' is damaged: {reason}.", "Copy or download it again."
         ) from error
+
+
+def _read_parts(index: Path) -> dict[str, Tensor]:
+    """Return the tensors of the files that an index names."""
+    try:
+        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = [index.parent / Path(part).name for part in parts]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackboneError(
+            f"'{index.name}' is damaged: {error!r}.", "Copy or download it again."
+        ) from error
+    return {name: tensor for file in files for name, tensor in read_state(file).items()}
 
 
 def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:

@@ -13,6 +13,7 @@ from graft.config import options
 _PANELS = {
     "data": "Images",
     "backbone": "Backbone",
+    "head": "Head",
     "strategy": "Strategy",
     "training": "Training",
 }

@@ -38,11 +38,12 @@ class Preprocess:
             just enough to cover `image_size`. Where this would leave a side too short for the
             crop, the picture is scaled until it covers it.
         crop: "center" keeps the proportions and cuts the middle out; "squash" scales each side
-            on its own and loses nothing but the proportions.
+            on its own, to `image_size` or, where `resize` is given, to its share of `resize`
+            before the middle is cut out.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos", all antialiased.
         mean: Mean of each channel, for pixels in 0..1.
         std: Standard deviation of each channel, for pixels in 0..1.
-        channels: 3 for RGB, 1 for grayscale.
+        channels: 3 for RGB, 1 for grayscale; more have no pictures to be read from.
 
     Raises:
         BackboneError: A value is out of range, or the number of channels, means and deviations
@@ -98,10 +99,14 @@ class Preprocess:
         Returns:
             A new picture of `width` x `height`, in the mode of `image`.
         """
-        if self.crop == "squash":
+        if self.crop == "squash" and self.resize is None:
             return image.resize((self.width, self.height), self.resample)
-        middle = _without_far_ends(*image.size)
-        width, height = self._scaled(middle[2] - middle[0], middle[3] - middle[1])
+        if self.crop == "squash":
+            middle = (0, 0, *image.size)
+            width, height = self._scaled(self.width, self.height)
+        else:
+            middle = _without_far_ends(*image.size)
+            width, height = self._scaled(middle[2] - middle[0], middle[3] - middle[1])
         left = round((width - self.width) / 2)
         top = round((height - self.height) / 2)
         scaled = image.resize((width, height), self.resample, box=middle)
@@ -115,9 +120,17 @@ class Preprocess:
 
         Returns:
             uint8 of shape (N, channels, height, width) in channels-last memory.
+
+        Raises:
+            BackboneError: The network takes neither 1 nor 3 channels.
         """
         import torch
 
+        if self.channels not in (1, 3):
+            raise BackboneError(
+                f"Pictures have 1 or 3 channels, and this backbone takes {self.channels}.",
+                "Give its module tensors of your own, or choose 1 or 3 channels.",
+            )
         shape = (len(images), self.height, self.width, self.channels)
         stacked = np.empty(shape, dtype=np.uint8)
         for row, image in zip(stacked, images, strict=True):
@@ -201,11 +214,11 @@ class Preprocess:
                 "is not known.",
                 f"Crops: {', '.join(CROPS)}. Interpolations: {', '.join(INTERPOLATIONS)}.",
             )
-        if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
+        if self.channels < 1 or {len(self.mean), len(self.std)} != {self.channels}:
             raise BackboneError(
                 f"Preprocessing for {self.channels} channels with {len(self.mean)} means and "
                 f"{len(self.std)} deviations was given.",
-                "Give 1 or 3 channels, and a mean and a deviation for each.",
+                "Give at least 1 channel, and a mean and a deviation for each.",
             )
         if min(self.std) <= 0:
             raise BackboneError(

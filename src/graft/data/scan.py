@@ -10,12 +10,13 @@ from pathlib import Path
 from graft.data.cores import available_cores
 from graft.data.decode import examine
 from graft.data.find import find_images
-from graft.data.layout import Entry, read_folder
+from graft.data.hub_dataset import hub_name, is_saved_dataset, read_hub_dataset, read_saved_dataset
+from graft.data.layout import Entry, Listing, read_folder
 from graft.data.manifest import Manifest, Sample
 from graft.data.table import read_table
 from graft.errors import DataError
 
-__all__ = ["find_images", "scan"]
+__all__ = ["find_images", "locate", "scan"]
 
 _CHUNK = 64  # files per task, so that handing out tasks costs little
 
@@ -24,8 +25,10 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
     """Find every labelled picture of a data set.
 
     Args:
-        source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), or a CSV
-            with the columns path, label and perhaps split (see `table`).
+        source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), a CSV
+            with the columns path, label and perhaps split (see `table`), or a Hugging Face
+            dataset: the folder of `save_to_disk`, or "hf:ORG/NAME[@revision][:config]" (see
+            `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
 
@@ -34,8 +37,8 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
         source does not say.
 
     Raises:
-        DataError: The source does not exist, is neither folder nor table, or holds no labelled
-            picture.
+        DataError: The source does not exist, is none of these, or holds no labelled picture.
+        ResourceError: A dataset's pictures could not be fetched or written out.
 
     Example:
         >>> import tempfile
@@ -47,17 +50,8 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
         >>> [(sample.label, sample.width, sample.state) for sample in scan(folder).samples]
         [('ants', 40, 'ok'), ('ants', 0, 'zero bytes')]
     """
-    root = Path(source).resolve()
-    if not root.exists():
-        raise DataError(f"'{source}' does not exist.", "Give a folder of images or a CSV.")
-    if root.is_dir():
-        entries, notes = read_folder(root)
-    elif root.suffix.casefold() in (".csv", ".tsv"):
-        entries, notes = read_table(root)
-    else:
-        raise DataError(
-            f"'{source}' is neither a folder nor a CSV.", "Give a folder of images or a CSV."
-        )
+    root = locate(source)
+    entries, notes = _listing(root)
     if not entries:
         raise DataError(
             " ".join([f"'{source}' holds no labelled images.", *notes]),
@@ -67,7 +61,37 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
     with ThreadPoolExecutor(available_cores()) as pool:
         examined = pool.map(partial(_samples, pixels=check), chunks)
         samples = tuple(sample for chunk in examined for sample in chunk)
-    return Manifest(samples, root.as_posix(), tuple(notes))
+    return Manifest(samples, root, tuple(notes))
+
+
+def locate(source: str | os.PathLike[str]) -> str:
+    """Return what a source is called from any folder: its absolute path, or its name on the hub.
+
+    Example:
+        >>> locate("hf:beans")
+        'hf:beans'
+        >>> locate("photos") == Path("photos").resolve().as_posix()
+        True
+    """
+    name = os.fspath(source)
+    return name if hub_name(name) else Path(name).resolve().as_posix()
+
+
+def _listing(source: str) -> Listing:
+    """Ask the reader that understands a source what is in it."""
+    name, path = hub_name(source), Path(source)
+    if name:
+        return read_hub_dataset(name)
+    if path.is_dir():
+        return read_saved_dataset(path) if is_saved_dataset(path) else read_folder(path)
+    if path.suffix.casefold() in (".csv", ".tsv") and path.exists():
+        return read_table(path)
+    raise DataError(
+        f"'{source}' is neither a folder nor a CSV."
+        if path.exists()
+        else f"'{source}' does not exist.",
+        "Give a folder of images, a CSV, or hf:ORG/NAME.",
+    )
 
 
 def _samples(entries: list[Entry], pixels: bool) -> list[Sample]:

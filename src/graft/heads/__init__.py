@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graft.errors import BackboneError
 
 if TYPE_CHECKING:
+    from graft.heads.cosine import CosineHead
     from graft.heads.linear import LinearHead
+    from graft.heads.mlp import MLPHead
+
+    Head: TypeAlias = LinearHead | MLPHead | CosineHead
 
 
-def build_head(record: Mapping[str, Any]) -> LinearHead:
+def build_head(record: Mapping[str, Any], *, seed: int = 0) -> Head:
     """Return the head that a `record()` describes, with its initial weights.
 
     Args:
-        record: "kind" and the arguments of that kind of head.
+        record: "kind" ("linear", "mlp" or "cosine") and the arguments of that kind of head.
+        seed: Of the initial weights.
 
     Raises:
         BackboneError: The kind is unknown or the arguments do not fit it.
@@ -24,13 +29,15 @@ def build_head(record: Mapping[str, Any]) -> LinearHead:
         >>> build_head({"kind": "linear", "width": 4, "classes": 2, "dropout": 0.2})
         LinearHead(width=4, classes=2, dropout=0.2)
     """
+    from graft.heads.cosine import CosineHead
     from graft.heads.linear import LinearHead
+    from graft.heads.mlp import MLPHead
 
-    kinds = {"linear": LinearHead}
+    kinds: Mapping[Any, type[Head]] = {"linear": LinearHead, "mlp": MLPHead, "cosine": CosineHead}
     options = dict(record)
     kind = options.pop("kind", None)
     try:
-        return kinds[kind](**options)
+        return kinds[kind](**options, seed=seed)
     except (KeyError, TypeError, ValueError) as error:
         raise BackboneError(
             f"The head {dict(record)!r} cannot be built.",

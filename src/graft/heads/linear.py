@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from graft.heads.initial import linear_layers
 
 
 class LinearHead(nn.Module):
@@ -21,6 +22,7 @@ class LinearHead(nn.Module):
         seed: Of the initial weights.
 
     Example:
+        >>> import torch
         >>> head = LinearHead(1280, 2)
         >>> tuple(head(torch.zeros(5, 1280)).shape)
         (5, 2)
@@ -31,13 +33,7 @@ class LinearHead(nn.Module):
     def __init__(self, width: int, classes: int, dropout: float = 0.0, *, seed: int = 0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        with torch.random.fork_rng(devices=()):
-            self.linear = nn.Linear(width, classes)
-        generator = torch.Generator().manual_seed(seed)
-        bound = width**-0.5
-        with torch.no_grad():
-            for parameter in self.linear.parameters():
-                parameter.uniform_(-bound, bound, generator=generator)
+        [self.linear] = linear_layers([(width, classes)], seed)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (N, classes) of features (N, width)."""

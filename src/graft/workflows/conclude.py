@@ -112,8 +112,10 @@ def _write_predictions(
     """Write `predictions.csv`: per image of validation and test what was predicted."""
     head = ["path", "split", "label", "prediction", "confidence", "correct"]
     # File names need not be valid text: their bytes are written as they are.
-    form = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
-    with replacing(path) as temporary, temporary.open("w", **form) as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow([*head, *(f"p({name})" for name in classes)])
         for split, samples, output in outputs:

@@ -16,6 +16,7 @@ from graft.data.augment import augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
+from graft.data.scan import locate
 from graft.errors import GraftError, RecipeError
 from graft.run import Run, keep_lines, next_folder, now
 from graft.strategies import Plan
@@ -29,6 +30,9 @@ from graft.workflows.prepare import (
     open_backbone,
     read_images,
 )
+
+FREE_ON_RESUME = ("offline", "workers")
+"""Options that a resumed run may change, because they change no number."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def plan_only(
 
 
 def complete(recipe: Recipe) -> Recipe:
-    """Refuse what needs no image to be refused, and make paths absolute, to repeat the run anywhere.
+    """Refuse what needs no image to be refused, and make paths absolute so that runs repeat.
 
     Raises:
         RecipeError: No data was named, or the augmentation or the device is unknown.
@@ -142,7 +146,7 @@ def complete(recipe: Recipe) -> Recipe:
         raise RecipeError(
             "No images were given.", "Write `graft fit DIR`, or set data.path in the recipe."
         )
-    data = recipe.data.model_copy(update={"path": str(Path(recipe.data.path).absolute())})
+    data = recipe.data.model_copy(update={"path": locate(recipe.data.path)})
     backbone = recipe.backbone
     if backbone.weights is not None:
         absolute = str(Path(backbone.weights).absolute())
@@ -198,6 +202,7 @@ def _reopen(
     run = Run.open(out)
     recipe = resolve(config=run.recipe)
     wanted = complete(resolve(flags, config=run.recipe, sets=sets))
+    recipe = recipe.model_copy(update={name: getattr(wanted, name) for name in FREE_ON_RESUME})
     if wanted != recipe:
         raise RecipeError(
             f"The run in '{out}' was started with {_difference(recipe, wanted)}.",

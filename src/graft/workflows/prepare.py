@@ -15,7 +15,8 @@ from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.data.split import assign_splits
 from graft.errors import RecipeError
-from graft.heads.linear import LinearHead
+from graft.heads import build_head
+from graft.network import staying_offline
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
 from graft.training import CrossEntropy, Mixup, Objective, learning_rate
 
@@ -34,8 +35,10 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
         DataError: The images cannot be trained on.
     """
     assert recipe.data.path is not None, "asked for before"
+    with staying_offline(recipe.offline):
+        scanned = scan(recipe.data.path, check=thorough)
     manifest = assign_splits(
-        scan(recipe.data.path, check=thorough),
+        scanned,
         val_fraction=recipe.data.val_fraction,
         test_fraction=recipe.data.test_fraction,
         seed=recipe.seed,
@@ -51,22 +54,29 @@ def open_backbone(recipe: Recipe, *, meta: bool = False) -> Backbone:
         ResourceError: The weights could not be fetched.
     """
     weights = recipe.backbone.weights
-    return load_backbone(
-        recipe.backbone.name,
-        weights=None if weights is None or meta else Path(weights),
-        pretrained=recipe.strategy.name != "scratch",
-        meta=meta,
-        image_size=recipe.data.image_size,
-        seed=recipe.seed,
-    )
+    with staying_offline(recipe.offline):
+        return load_backbone(
+            recipe.backbone.name,
+            weights=None if weights is None or meta else Path(weights),
+            pretrained=recipe.strategy.name != "scratch",
+            meta=meta,
+            image_size=recipe.data.image_size,
+            channels=recipe.data.channels,
+            seed=recipe.seed,
+        )
 
 
 def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:
-    """Put a new linear head on a backbone; its random start follows from the seed."""
-    dropout = backbone.head_dropout if recipe.dropout is None else recipe.dropout
+    """Put the recipe's head on a backbone; its random start follows from the seed."""
+    own = {"hidden", "activation", "normalization"} if recipe.head.kind == "mlp" else set()
+    record = {
+        **recipe.head.model_dump(include={"kind", *own}),
+        "dropout": backbone.head_dropout if recipe.head.dropout is None else recipe.head.dropout,
+        "width": backbone.width,
+        "classes": len(classes),
+    }
     device = next(backbone.module.parameters()).device
-    head = LinearHead(backbone.width, len(classes), dropout, seed=recipe.seed)
-    return Classifier(backbone, head.to(device), classes)
+    return Classifier(backbone, build_head(record, seed=recipe.seed).to(device), classes)
 
 
 def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
@@ -78,6 +88,8 @@ def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
     """
     section = recipe.strategy
     options = section.model_dump(exclude={"name"})
+    solvable = recipe.head.kind == "linear"
+    options["head_start"] = section.head_start or ("solve" if solvable else "random")
     if section.unfreeze_from is not None:
         options["unfreeze_from"] = backbone.stage_of(section.unfreeze_from).name
     options["rates"] = {
@@ -88,7 +100,7 @@ def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
         section.name,
         [stage.name for stage in backbone.stages],
         epochs=recipe.training.epochs,
-        lr=learning_rate(recipe.training),
+        lr=learning_rate(recipe.training, section.name),
         options=StrategyOptions(**options),
     )
     smallest = recipe.training.batch_size // recipe.training.accumulate

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "graft.backbones"
 DEFAULT = "torchvision"
-SHIPPED = {"torchvision": "graft.backbones.providers.torchvision"}
+SHIPPED = {name: f"graft.backbones.providers.{name}" for name in ("torchvision", "timm", "hf")}
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,12 @@ def find_provider(name: str) -> Provider:
     try:
         return cast("Provider", importlib.import_module(known[name]))
     except ImportError as error:
-        raise BackboneError(
-            f"The provider '{name}' cannot be used: {error}.",
-            f"Install what it needs, or choose one of {nearest(name, set(known) - {name})}.",
-        ) from error
+        remedy = (
+            f"Install it: pip install 'graftlearn[{name}]'."
+            if name in SHIPPED
+            else f"Install what it needs, or choose one of {nearest(name, set(known) - {name})}."
+        )
+        raise BackboneError(f"The provider '{name}' cannot be used: {error}.", remedy) from error
 
 
 def available() -> dict[str, str]:
@@ -117,12 +119,18 @@ def available() -> dict[str, str]:
 def split_name(name: str) -> tuple[str, str, str | None]:
     """Split "[provider:]architecture[@weights]" into its three parts.
 
+    A folder in Hugging Face format needs no provider.
+
     Example:
         >>> split_name("resnet50"), split_name("torchvision:resnet50@IMAGENET1K_V1")
         (('torchvision', 'resnet50', None), ('torchvision', 'resnet50', 'IMAGENET1K_V1'))
     """
+    if (Path(name) / "config.json").is_file():
+        return "hf", name, None
     provider, separator, rest = name.partition(":")
     if not separator:
         provider, rest = DEFAULT, name
+    if Path(rest).is_dir():
+        return provider, rest, None
     architecture, _, weights = rest.partition("@")
     return provider, architecture, weights or None

@@ -1,0 +1,121 @@
+"""From an image processor of transformers to a `Preprocess`, proved on a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoImageProcessor
+
+from graft.data.preprocess import Preprocess
+from graft.errors import BackboneError
+
+INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts
+TOLERANCE = 1.0 / 255  # mean difference; libraries round and filter a little differently
+PICTURES = ((197, 131), (90, 160))
+
+
+def read_processor(file: Path) -> Preprocess:
+    """Return what an image processor does as a `Preprocess`.
+
+    Processors have settings without number. A handful of readings are tried, and one counts when
+    it gives the same pixels as the processor itself.
+
+    Args:
+        file: A `preprocessor_config.json`.
+
+    Raises:
+        BackboneError: The file is damaged, or the processor does what `Preprocess` cannot.
+    """
+    try:
+        processor = AutoImageProcessor.from_pretrained(
+            file.parent, local_files_only=True, trust_remote_code=False
+        )
+        settings = {**json.loads(file.read_text(encoding="utf-8")), **processor.to_dict()}
+        wanted = [_run(processor, picture) for picture in _pictures()]
+    except Exception as error:  # processors check little and fail anywhere
+        reason = str(error).strip().partition("\n")[0]
+        raise BackboneError(
+            f"The image processor '{file}' cannot be used: {reason}.",
+            "Save the processor again with this version of transformers.",
+        ) from error
+    for reading in _readings(settings):
+        if all(
+            _agree(reading, picture, pixels)
+            for picture, pixels in zip(_pictures(), wanted, strict=True)
+        ):
+            return reading
+    switched_on = [key for key, value in settings.items() if key.startswith("do_") and value]
+    raise BackboneError(
+        f"The image processor '{file}' ({type(processor).__name__}: {', '.join(switched_on)}) "
+        "prepares images in a way that cannot be repeated here.",
+        "Choose another backbone.",
+    )
+
+
+def _readings(settings: Mapping[str, Any]) -> Iterator[Preprocess]:
+    """Yield what the settings may mean, the most usual first."""
+    interpolation = INTERPOLATIONS.get(int(settings.get("resample") or 0))
+    size, crop = settings.get("size"), settings.get("crop_size")
+    target = _height_and_width(crop if settings.get("do_center_crop") and crop else size)
+    if interpolation is None or target is None:
+        return
+    mean, std = _moments(settings)
+    base = Preprocess(target, interpolation=interpolation, mean=mean, std=std)
+    shortest = size.get("shortest_edge") if isinstance(size, Mapping) else None
+    share = settings.get("crop_pct")
+    scaled = [shortest, shortest and share and int(shortest / share)]
+    scaled.append(shortest and int(256 / 224 * shortest))  # LeViT's processor does so unasked
+    usual = [replace(base, resize=resize) for resize in scaled if resize]
+    yield from (*usual, replace(base, crop="squash"))
+    # EfficientNet divides by the standard deviation twice.
+    yield replace(base, crop="squash", std=tuple(value * value for value in std))
+
+
+def _height_and_width(size: Any) -> tuple[int, int] | None:
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, Mapping) and size.get("height") and size.get("width"):
+        return int(size["height"]), int(size["width"])
+    if isinstance(size, Mapping) and size.get("shortest_edge"):
+        return int(size["shortest_edge"]), int(size["shortest_edge"])
+    return None
+
+
+def _moments(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of pixels in 0..1, whatever scale the processor works on."""
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if settings.get("do_normalize"):
+        mean, std = tuple(settings["image_mean"]), tuple(settings["image_std"])
+    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1
+    scale = 255 * factor
+    if abs(scale - 1) < 1e-6:
+        return mean, std
+    return tuple(value / scale for value in mean), tuple(value / scale for value in std)
+
+
+def _pictures() -> Iterator[Image.Image]:
+    """Yield smooth colourful pictures, one wide and one tall, without symmetry."""
+    for width, height in PICTURES:
+        coarse = np.random.default_rng(width).integers(256, size=(5, 7, 3), dtype=np.uint8)
+        yield Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _run(processor: Any, picture: Image.Image) -> NDArray[np.float32]:
+    pixels = processor(images=picture, return_tensors="np")["pixel_values"]
+    first: NDArray[np.float32] = np.asarray(pixels, dtype=np.float32)[0]
+    return first
+
+
+def _agree(reading: Preprocess, picture: Image.Image, wanted: NDArray[np.float32]) -> bool:
+    ours = reading.normalize(reading.pixels([reading.view(picture)]))[0].numpy()
+    if ours.shape != wanted.shape:
+        return False
+    deviation = np.asarray(reading.std, dtype=np.float32)[:, None, None]
+    return bool((np.abs(ours - wanted) * deviation).mean() < TOLERANCE)

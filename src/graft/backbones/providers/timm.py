@@ -1,0 +1,156 @@
+"""Backbones from timm, with the facts of its pretrained configurations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, list_models, list_pretrained
+from torch import Tensor, nn
+
+from graft.backbones.backbone import Provenance
+from graft.backbones.download import cached_download
+from graft.backbones.providers import Offer
+from graft.data.preprocess import Preprocess
+from graft.errors import BackboneError, nearest
+from graft.hub import hub_file
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+ANY_CLASSES = 1000
+"""Classes of a network whose weights come without a classifier; the layer is taken off anyway."""
+
+
+def names() -> Sequence[str]:
+    """Return the names of timm's models, without the tags of their weights."""
+    return tuple(list_models())
+
+
+def offer(name: str, weights: str | None, image_size: int | None, file: Path | None) -> Offer:
+    """Return what timm knows about a model; see `Provider.offer`.
+
+    Args:
+        name: "resnet18", or "resnet18.a1_in1k" with the tag of its weights.
+        weights: The tag, where `name` has none.
+        image_size: As in `Provider.offer`.
+        file: As in `Provider.offer`.
+
+    Example:
+        >>> found = offer("resnet18.a1_in1k", None, None, None)
+        >>> found.name, found.preprocess.resize, found.provenance.licence
+        ('timm:resnet18.a1_in1k', 235, 'apache-2.0')
+    """
+    architecture, _, tag = name.partition(".")
+    facts = _facts(architecture, tag or weights or "")
+    preprocess = _preprocess(architecture, facts)
+    if image_size:
+        preprocess = preprocess.with_image_size(image_size)
+    options: dict[str, Any] = {"num_classes": facts.num_classes or ANY_CLASSES}
+    if facts.fixed_input_size:
+        options["img_size"] = [preprocess.height, preprocess.width]
+    return Offer(
+        name=f"timm:{architecture}" + (f".{facts.tag}" if facts.tag else ""),
+        architecture={"name": architecture, "options": options},
+        preprocess=preprocess,
+        provenance=Provenance(
+            provider="timm",
+            weights=facts.tag,
+            source=f"https://huggingface.co/{facts.hf_hub_id}" if facts.hf_hub_id else facts.url,
+            licence=facts.license,
+        ),
+        fetch=_fetch(facts),
+    )
+
+
+def build(architecture: Mapping[str, Any]) -> nn.Module:
+    """Return the network with random weights; see `Provider.build`."""
+    network: nn.Module = timm.create_model(
+        architecture["name"], pretrained=False, **architecture["options"]
+    )
+    return network
+
+
+def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Let timm convert old names and resize position embeddings, where the state needs it.
+
+    A state that timm refuses comes back as it is, for the caller to say how it differs.
+    """
+    with torch.device("meta"):
+        try:
+            skeleton = build(architecture)
+        except Exception:  # some networks compute with values while they are built
+            skeleton = None
+    facts = get_pretrained_cfg(architecture["name"])
+    layers = [facts.classifier] if isinstance(facts.classifier, str) else facts.classifier or []
+    own = skeleton.state_dict() if skeleton is not None else {}
+    heads = tuple(f"{layer}." for layer in layers)
+    trunk = {key for key in own if not (heads and key.startswith(heads))}
+    if trunk and all(key in state and state[key].shape == own[key].shape for key in trunk):
+        return dict(state)
+    options = dict(architecture["options"])
+    if layers and f"{layers[0]}.weight" in state:
+        options["num_classes"] = state[f"{layers[0]}.weight"].shape[0]
+    overlay = {"state_dict": dict(state), "num_classes": options["num_classes"]}
+    try:
+        converted = timm.create_model(
+            architecture["name"], pretrained=True, pretrained_cfg_overlay=overlay, **options
+        )
+    except Exception:
+        return dict(state)
+    result: dict[str, Tensor] = converted.state_dict()
+    return result
+
+
+def _facts(architecture: str, tag: str) -> PretrainedCfg:
+    """Return the configuration of one model's weights."""
+    if not is_model(architecture):
+        raise BackboneError(
+            f"timm has no backbone '{architecture}'.", f"Nearest: {nearest(architecture, names())}."
+        )
+    found = get_pretrained_cfg(architecture)
+    if tag and found.tag != tag:
+        tags = [full.partition(".")[2] for full in list_pretrained(f"{architecture}.*")]
+        if tag not in tags:
+            raise BackboneError(
+                f"timm's '{architecture}' has no weights '{tag}'.",
+                f"It has {', '.join(tags) or 'none'}.",
+            )
+        found = get_pretrained_cfg(f"{architecture}.{tag}")
+    return found
+
+
+def _preprocess(architecture: str, facts: PretrainedCfg) -> Preprocess:
+    """Return what timm's evaluation transform does with these facts."""
+    _, height, width = facts.input_size
+    scaled = [math.floor(side / facts.crop_pct) for side in (height, width)]
+    squash = facts.crop_mode == "squash" and scaled == [height, width]
+    covers = facts.crop_mode == "center" or scaled == [height, width]
+    if not (squash or (covers and facts.crop_mode != "squash" and height == width)):
+        raise BackboneError(
+            f"The weights of timm's '{architecture}' take images of {height} x {width} pixels with "
+            f"crop '{facts.crop_mode}' of {facts.crop_pct:g}, which cannot be prepared alike here.",
+            "Choose other weights or another backbone.",
+        )
+    return Preprocess(
+        (height, width),
+        resize=None if squash else min(scaled),
+        crop="squash" if squash else "center",
+        interpolation=facts.interpolation,
+        mean=tuple(facts.mean),
+        std=tuple(facts.std),
+    )
+
+
+def _fetch(facts: PretrainedCfg) -> Callable[[], Path] | None:
+    """Return how to get the file of the weights, None if there is none that can be read here."""
+    if facts.hf_hub_id:
+        wanted = (facts.hf_hub_filename,) if facts.hf_hub_filename else FILES
+        return partial(hub_file, facts.hf_hub_id, *wanted)
+    readable = (".pth", ".pt", ".bin", ".safetensors")
+    if facts.url and facts.url.endswith(readable) and not facts.custom_load:
+        return partial(cached_download, facts.url)
+    return None

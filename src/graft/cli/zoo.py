@@ -1,0 +1,92 @@
+"""`graft zoo [NAME]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from graft.cli.console import err, print_json
+
+
+def command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Describe one backbone: any name that `graft fit` takes"
+        ),
+    ] = None,
+    *,
+    family: Annotated[str | None, typer.Option(help="Such as ResNet, EfficientNet, ViT")] = None,
+    provider: Annotated[str | None, typer.Option(help="torchvision or timm")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Most parameters, such as 10M")] = None,
+    min_top1: Annotated[
+        float | None, typer.Option("--min-top1", help="Least published ImageNet-1K top-1, in %")
+    ] = None,
+    suits: Annotated[
+        str | None, typer.Option(help="prototype, edge, balanced, accuracy or large-data")
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help=r"name, top1, params or flops")] = None,
+    suggest: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="A short list for these images and this machine"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
+) -> None:
+    """Without NAME, a table of models from facts that ship with Graft: no network, no download."""
+    from graft.errors import RecipeError
+
+    conditions = {
+        "family": family,
+        "provider": provider,
+        "max_params": max_params,
+        "min_top1": min_top1,
+        "suits": suits,
+        "sort": sort,
+    }
+    asked = {option: value for option, value in conditions.items() if value is not None}
+    if (name is not None) + (suggest is not None) + bool(asked) > 1:
+        raise RecipeError(
+            "NAME, --suggest and the conditions of the table exclude each other.",
+            "Give one of them.",
+        )
+    if name is not None:
+        _describe(name, json)
+    elif suggest is not None:
+        _suggest(suggest, json)
+    else:
+        _table(asked, json)
+
+
+def _table(asked: dict[str, Any], json: bool) -> None:
+    from graft.backbones.catalogue.purposes import PURPOSES
+    from graft.report.zoo_table import print_zoo
+    from graft.workflows.zoo import zoo
+
+    entries = [entry.to_dict() for entry in zoo(**asked)]
+    if json:
+        print_json(entries)
+    else:
+        print_zoo(entries, [purpose.name for purpose in PURPOSES], err())
+
+
+def _describe(name: str, json: bool) -> None:
+    from graft.backbones.description import describe
+    from graft.report.backbone_card import print_backbone
+
+    found = describe(name).to_dict()
+    if json:
+        print_json(found)
+    else:
+        print_backbone(found, err())
+
+
+def _suggest(data: str, json: bool) -> None:
+    from graft.report.zoo_table import print_suggestions
+    from graft.workflows.suggest import suggest
+
+    found = suggest(data)
+    if json:
+        print_json(found)
+    else:
+        print_suggestions(found, err())

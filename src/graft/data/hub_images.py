@@ -1,0 +1,150 @@
+"""The pictures of a Hugging Face dataset as files, written out once, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+from PIL import Image
+
+from graft.data.decode import FORMATS
+from graft.data.hub_columns import Columns, find_columns
+from graft.data.layout import SPLIT_NAMES, Entry, Listing
+from graft.errors import DataError
+from graft.files import refusals_are_named
+
+Load: TypeAlias = Callable[[Path], Mapping[str, Any]]
+
+_LISTING = "listing.json"
+_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
+
+
+def write_out(load: Load, target: Path, name: str) -> None:
+    """Write every picture of a dataset into a new folder, each under the SHA-256 of its bytes.
+
+    The folder appears under its name complete or not at all. Where another process was quicker,
+    its folder stays.
+
+    Args:
+        load: Returns a `datasets.Dataset` by the name of its split, "" where it has none; it may
+            put what it needs for a while into the folder that it is given.
+        target: The folder to make.
+        name: What errors call the dataset.
+
+    Raises:
+        DataError: A split has no image or no label column, or more than one.
+        ResourceError: The disk is full or the folder cannot be made.
+    """
+    with refusals_are_named(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+        )
+    with scratch as place:
+        folder = Path(place) / target.name
+        listing = {"source": name, **_write(load(Path(place)), folder, name)}
+        with refusals_are_named(target):
+            folder.mkdir(exist_ok=True)
+            (folder / _LISTING).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
+            if hasattr(os, "sync"):
+                os.sync()  # once for all pictures, before their folder gets its name
+            _rename(folder, target)
+
+
+def read_back(target: Path) -> Listing | None:
+    """Return what `write_out` wrote into a folder, or None if it has not."""
+    try:
+        document = json.loads((target / _LISTING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"The cached images in '{target}' cannot be read: {error}.", "Remove that folder."
+        ) from error
+    entries = [Entry(target / path, label, split) for path, label, split in document["entries"]]
+    return Listing(entries, document["notes"])
+
+
+def _write(splits: Mapping[str, Any], folder: Path, name: str) -> dict[str, Any]:
+    known = {given: SPLIT_NAMES.get(given.casefold(), "") for given in splits}
+    entries: list[tuple[str, str, str]] = []
+    notes: list[str] = []
+    for given, dataset in splits.items():
+        if not known[given] and any(known.values()):
+            notes.append(f"Left out: the split '{given}', which is none of train, val and test.")
+            continue
+        where = f"The split '{given}' of '{name}'" if len(splits) > 1 else f"'{name}'"
+        columns = find_columns(dataset.features, where)
+        missing: Counter[str] = Counter()
+        for row in _undecoded(dataset, columns):
+            label = columns.label_in(row)
+            path = _store(row[columns.image], folder) if label else ""
+            if path:
+                entries.append((path, label, known[given]))
+            else:
+                missing["an image" if label else "a label"] += 1
+        of = f" of '{given}'" if given else ""
+        notes += [
+            f"Left out: {count} row{'s' * (count > 1)}{of} without {what}."
+            for what, count in missing.items()
+        ]
+    return {"entries": entries, "notes": notes}
+
+
+def _undecoded(dataset: Any, columns: Columns) -> Any:
+    """Return the rows with each picture as {"bytes", "path"}: decoding is `data.decode`'s work."""
+    from datasets import Image as ImageFeature
+
+    chosen = dataset.with_format(None).select_columns([columns.image, columns.label])
+    return chosen.cast_column(columns.image, ImageFeature(decode=False))
+
+
+def _store(picture: Mapping[str, Any] | None, folder: Path) -> str:
+    """Write one picture unless it is there; returns its path, "" if there is no picture.
+
+    A picture that the dataset only refers to is copied; one that is not there keeps its path, so
+    that it is set aside by name.
+    """
+    if picture is None:
+        return ""
+    data: bytes | None = picture["bytes"]
+    if data is None and picture["path"]:
+        file = Path(picture["path"])
+        if not file.is_file():
+            return str(file.absolute())
+        data = file.read_bytes()
+    if data is None:
+        return ""
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"images/{digest[:2]}/{digest}{_suffix(data)}"
+    if not (folder / path).exists():
+        with refusals_are_named(folder):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+    return path
+
+
+def _suffix(data: bytes) -> str:
+    """Return the suffix of a picture's format, "" if its header is none that is known."""
+    Image.init()
+    try:
+        with Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN]) as image:
+            kind = image.format or ""
+    except Exception:  # whatever cannot be opened is set aside later, with its reason
+        return ""
+    return _SUFFIXES.get(kind, f".{kind.lower()}")
+
+
+def _rename(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
