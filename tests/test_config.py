@@ -97,3 +97,27 @@ def test_the_flag_names_are_unique():
 def test_neither_the_package_nor_the_recipe_loads_torch():
     code = "import sys, graft, graft.config, graft.run; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_head_goes_by_its_kind_and_reads_its_widths() -> None:
+    head = resolve({"head": "mlp", "hidden": "512,128", "normalization": "batch"}).head
+
+    assert (head.kind, head.hidden, head.normalization) == ("mlp", (512, 128), "batch")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"hidden": "512"}, "--hidden belongs to --head mlp"),
+        ({"head": "mlp", "head_start": "solve"}, "needs a linear head, and --head is mlp"),
+        ({"head": "mlp", "hidden": ""}, "hidden"),
+        ({"channels": 2}, "1 or 3 channels"),
+        (
+            {"head": "mlp", "normalization": "batch", "batch_size": 1},
+            "cannot normalise batches of one image",
+        ),
+    ],
+)
+def test_heads_and_channels_that_cannot_be_meant_are_refused(flags: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        resolve(flags)

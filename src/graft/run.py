@@ -189,7 +189,8 @@ def keep_lines(path: Path, last_step: int) -> None:
 
 def next_folder(dataset: str, backbone: str, strategy: str) -> Path:
     """Return the first free `runs/<dataset>-<backbone>-<strategy>[-N]` of the current folder."""
-    words = "-".join([Path(dataset).resolve().stem, backbone.rpartition(":")[2], strategy])
+    network = Path(backbone.rpartition(":")[2]).name
+    words = "-".join([Path(dataset).resolve().stem, network, strategy])
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in words)
     candidates = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
     return next(folder for name in candidates if not (folder := Path("runs") / name).exists())

@@ -108,7 +108,7 @@ def page(verdicts: list[Verdict]) -> str:
         "",
         "Written by `python -m tests.backbones.coverage`: torchvision's classifiers all, of timm "
         f"up to {PER_FAMILY} of each family, of transformers every type of image classifier. "
-        "*Passes*: stages partition parameters and buffers, run in their order, are 4 to 14 in "
+        "*Passes*: stages partition parameters and buffers, run in their order, are 3 to 14 in "
         "number, and the features have the promised width. *Cut*: those of up to "
         f"{SMALL // 10**6} million parameters, of which the part below a stage and the part above "
         "it, run one after the other, give the features of the whole.",

@@ -62,9 +62,10 @@ def stages_partition_parameters_and_buffers(backbone: Backbone) -> None:
 
 def modules_of_a_stage_hold_nothing_of_another(backbone: Backbone) -> None:
     for stage in backbone.stages:
+        own = {id(backbone.module.get_parameter(name)) for name in stage.parameters}
         for path in stage.modules:
             module = backbone.module.get_submodule(path)
-            assert {f"{path}.{name}" for name, _ in module.named_parameters()} <= tensors_of(stage)
+            assert {id(parameter) for parameter in module.parameters()} <= own, path
 
 
 def stages_run_in_their_order(backbone: Backbone) -> None:
@@ -90,7 +91,7 @@ def stages_are_few_and_named_in_order(backbone: Backbone) -> None:
     names = [stage.name for stage in backbone.stages]
 
     assert names == ["stem", *(f"stage{index}" for index in range(1, len(names)))]
-    assert 4 <= len(names) <= 14, f"{len(names)} stages"
+    assert 3 <= len(names) <= 14, f"{len(names)} stages"
 
 
 def features_have_the_promised_width(backbone: Backbone) -> None:

@@ -63,7 +63,7 @@ def test_all_that_the_part_above_looks_at_crosses(crossed: Backbone) -> None:
     images = torch.rand(5, 3, 2, 2)
     whole = crossed.module(images)
 
-    assert Cut(crossed, "stem").shapes == ((4, 3),) or Cut(crossed, "stem").shapes == ((3, 2, 2),)
+    assert Cut(crossed, "stem").shapes == ((4, 3),)
     for stage, count in (("stem", 1), ("stage1", 1), ("stage2", 2)):
         cut = Cut(crossed, stage)
         kept = cut.prefix(images)

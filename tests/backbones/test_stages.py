@@ -211,3 +211,20 @@ def test_tracing_leaves_the_network_as_it_was() -> None:
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_layer_that_two_stages_share_is_refused() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, padding=1)
+            twice = nn.Conv2d(4, 4, 3, padding=1)
+            self.fine = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), twice)
+            self.coarse = nn.Sequential(nn.Conv2d(4, 4, 2, 2), twice)
+            self.last = nn.Conv2d(4, 4, 2, 2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.last(self.coarse(self.fine(self.stem(images))))
+
+    with pytest.raises(BackboneError, match=r"'coarse\.1\.weight' is shared between stages"):
+        find_stages(trace(Shared(), (16, 16)))

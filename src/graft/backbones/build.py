@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from graft.backbones.providers import Provider
-from graft.errors import BackboneError
+from graft.errors import BackboneError, GraftError
 
 
 def build(provider: Provider, architecture: Mapping[str, Any], seed: int = 0) -> nn.Module:
@@ -66,10 +66,17 @@ def _to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn
 @contextmanager
 def _failures_named(architecture: Mapping[str, Any]) -> Iterator[None]:
     """Turn whatever a builder raises into a `BackboneError` that names the architecture."""
+    shown = {
+        key: value.get("model_type", value) if isinstance(value, Mapping) else value
+        for key, value in architecture.items()
+    }
     try:
         yield
+    except GraftError:
+        raise
     except Exception as error:  # builders raise assertions, lookups and plain errors alike
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
         raise BackboneError(
-            f"The network {dict(architecture)} cannot be built: {error}.",
+            f"The network {shown} cannot be built: {reason}.",
             "Choose another image size or another backbone.",
         ) from error

@@ -32,17 +32,20 @@ class Crossing:
 
     def by_image(self, tensor: Tensor) -> Tensor:
         """Return the network's own tensor with the images first, (N, *shape)."""
-        if self.dimension is None or (self.dimension, self.share) == (0, 1):
+        if self.dimension is None:
             return tensor
-        sizes = list(tensor.shape)
-        sizes[self.dimension : self.dimension + 1] = [-1, self.share]
-        return tensor.reshape(sizes).movedim(self.dimension, 0)
+        if self.share > 1:
+            sizes = list(tensor.shape)
+            sizes[self.dimension : self.dimension + 1] = [-1, self.share]
+            tensor = tensor.reshape(sizes)
+        return tensor.movedim(self.dimension, 0)
 
     def as_it_was(self, tensor: Tensor) -> Tensor:
         """Undo `by_image`."""
-        if self.dimension is None or (self.dimension, self.share) == (0, 1):
+        if self.dimension is None:
             return tensor
-        return tensor.movedim(0, self.dimension).flatten(self.dimension, self.dimension + 1)
+        tensor = tensor.movedim(0, self.dimension)
+        return tensor.flatten(self.dimension, self.dimension + 1) if self.share > 1 else tensor
 
 
 class Cut:
@@ -199,10 +202,6 @@ def _crossing(tensor: Tensor) -> Crossing:
     dimension = next((d for d, size in enumerate(sizes) if size and size % BATCH == 0), None)
     if dimension is None:
         return Crossing(tuple(sizes), None, 1)
-    share = sizes.pop(dimension) // BATCH
-    shape = sizes if share == 1 and dimension == 0 else _inserted(sizes, dimension, share)
-    return Crossing(tuple(shape), dimension, share)
-
-
-def _inserted(sizes: list[int], dimension: int, share: int) -> list[int]:
-    return [*sizes[:dimension], share, *sizes[dimension:]]
+    share = sizes[dimension] // BATCH
+    sizes[dimension : dimension + 1] = [share] if share > 1 else []
+    return Crossing(tuple(sizes), dimension, share)

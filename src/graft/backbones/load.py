@@ -87,7 +87,7 @@ def load_backbone(
             convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
             source=f"'{path.name}'",
             without=backbone.removed,
-            recognise=lambda: recognise(provider, state, path.name),
+            recognise=lambda: recognise(provider, state, path.name, offer.name.partition(":")[2]),
         )
     backbone.module.eval()
     return backbone

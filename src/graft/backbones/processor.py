@@ -73,6 +73,8 @@ def _readings(settings: Mapping[str, Any]) -> Iterator[Preprocess]:
     scaled = [shortest, shortest and share and int(shortest / share)]
     scaled.append(shortest and int(256 / 224 * shortest))  # LeViT's processor does so unasked
     usual = [replace(base, resize=resize) for resize in scaled if resize]
+    if not shortest and settings.get("do_center_crop"):
+        yield replace(base, crop="squash", resize=min(_height_and_width(size) or target))
     yield from (*usual, replace(base, crop="squash"))
     # EfficientNet divides by the standard deviation twice.
     yield replace(base, crop="squash", std=tuple(value * value for value in std))

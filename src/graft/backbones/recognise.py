@@ -11,16 +11,19 @@ from graft.backbones.build import build_without_values
 from graft.backbones.providers import Provider
 from graft.backbones.weights import OPTIONAL
 
+MOST = 80
+"""Architectures to compare at most; some providers have a thousand."""
 
-def recognise(provider: Provider, state: Mapping[str, Tensor], hint: str) -> str | None:
+
+def recognise(provider: Provider, state: Mapping[str, Tensor], *hints: str) -> str | None:
     """Return the provider's architecture whose tensors a state dict has, None if there is none.
 
-    Every architecture is compared but for the number of classes, those named like `hint` first.
+    Architectures are compared but for the number of classes, those named like a hint first.
 
     Args:
         provider: Whose architectures to try.
         state: Tensors by name.
-        hint: A name that is likely to be close, such as that of the file.
+        hints: Names that are likely to be close, such as that of the file.
 
     Example:
         >>> from graft.backbones.providers import find_provider
@@ -31,12 +34,14 @@ def recognise(provider: Provider, state: Mapping[str, Tensor], hint: str) -> str
     """
 
     def distance(name: str) -> float:
-        return -difflib.SequenceMatcher(None, hint, name).ratio()
+        return -max(difflib.SequenceMatcher(None, hint, name).ratio() for hint in hints)
 
-    for name in sorted(provider.names(), key=distance):
+    for name in sorted(provider.names(), key=distance)[:MOST]:
         architecture = provider.offer(name, None, None, None).architecture
-        network = build_without_values(provider, architecture)
-        if _same(network.state_dict(), provider.adapt(state, architecture)):
+        own = build_without_values(provider, architecture).state_dict()
+        # Adapting takes time, and neither adds nor removes much.
+        alike = abs(len(own) - len(state)) < 0.3 * len(own)
+        if alike and _same(own, provider.adapt(state, architecture)):
             return name
     return None
 

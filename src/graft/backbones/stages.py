@@ -15,6 +15,7 @@ from torch import nn
 from graft.backbones.backbone import Stage
 from graft.backbones.boundaries import find_boundaries
 from graft.backbones.trace import Trace, is_spatial, owner, tensor_times
+from graft.errors import BackboneError
 
 
 def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]:
@@ -28,7 +29,8 @@ def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]
         Stages in execution order: "stem", "stage1", "stage2", ...
 
     Raises:
-        BackboneError: A parameter belongs to a module that never runs, or there are no layers.
+        BackboneError: A parameter belongs to a module that never runs, or to modules of different
+            stages, or there are no layers.
 
     Example:
         >>> from torch import nn
@@ -49,6 +51,7 @@ def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]
     shapes = find_shapes(seen, modules, without)
     parameters = _in_order([name for name, _ in seen.network.named_parameters()], kept, starts)
     buffers = _in_order([name for name, _ in seen.network.named_buffers()], kept, starts)
+    _refuse_shared(seen.network, modules, parameters)
     return tuple(
         Stage(
             name=f"stage{index}" if index else "stem",
@@ -59,6 +62,26 @@ def find_stages(seen: Trace, without: tuple[str, ...] = ()) -> tuple[Stage, ...]
         )
         for index in range(len(starts) + 1)
     )
+
+
+def _refuse_shared(
+    network: nn.Module, modules: list[list[str]], parameters: list[list[str]]
+) -> None:
+    """Raise where a module of one stage uses a parameter of another, which it cannot freeze."""
+    home = {
+        id(network.get_parameter(name)): index
+        for index, names in enumerate(parameters)
+        for name in names
+    }
+    for index, paths in enumerate(modules):
+        for path in paths:
+            for name, parameter in network.get_submodule(path).named_parameters():
+                if home.get(id(parameter), index) != index:
+                    raise BackboneError(
+                        f"'{path}.{name}' is shared between stages, which could not be frozen "
+                        "apart.",
+                        "Choose another backbone.",
+                    )
 
 
 def _in_order(names: list[str], times: dict[str, int], starts: list[int]) -> list[list[str]]:

@@ -47,6 +47,7 @@ def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str,
         `classes`, `shifts`.
 
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
         >>> found = metrics(logits, torch.tensor([0, 1, 1]), ["ants", "bees"])
         >>> round(found["accuracy"], 3), found["confusion"]

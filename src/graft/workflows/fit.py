@@ -147,10 +147,10 @@ def complete(recipe: Recipe) -> Recipe:
             "No images were given.", "Write `graft fit DIR`, or set data.path in the recipe."
         )
     data = recipe.data.model_copy(update={"path": locate(recipe.data.path)})
-    backbone = recipe.backbone
-    if backbone.weights is not None:
-        absolute = str(Path(backbone.weights).absolute())
-        backbone = backbone.model_copy(update={"weights": absolute})
+    own = recipe.backbone
+    weights = None if own.weights is None else str(Path(own.weights).absolute())
+    name = str(Path(own.name).absolute()) if Path(own.name).is_dir() else own.name
+    backbone = own.model_copy(update={"name": name, "weights": weights})
     return recipe.model_copy(update={"data": data, "backbone": backbone})
 
 
