@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graft.backbones.backbone import Backbone
-from graft.backbones.load import load_backbone
+from graft.backbones.load import absolute_name, load_backbone
 from graft.errors import BackboneError
 from graft.network import staying_offline
 
@@ -131,3 +131,15 @@ def test_a_state_that_does_not_fit_its_record_is_named() -> None:
 
     with pytest.raises(BackboneError, match="The stored state does not fit"):
         Backbone.from_record(record, {"features.0.weight": torch.zeros(1)})
+
+
+def test_a_folder_that_is_no_backbone_does_not_hide_the_architecture_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "resnet18").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert absolute_name("resnet18") == "resnet18"
+    assert absolute_name("mine") == str(tmp_path / "mine")
+    assert absolute_name("hf:mine") == f"hf:{tmp_path / 'mine'}"

@@ -24,6 +24,21 @@ from graft.errors import BackboneError
 from graft.files import sha256
 
 
+def absolute_name(name: str) -> str:
+    """Return a backbone's name so that it means the same from any folder.
+
+    Example:
+        >>> absolute_name("resnet18"), absolute_name("hf:google/vit-base-patch16-224")
+        ('resnet18', 'hf:google/vit-base-patch16-224')
+    """
+    provider, separator, rest = name.rpartition(":")
+    if is_saved(name) or (Path(name) / "config.json").is_file():
+        return str(Path(name).absolute())
+    if separator and Path(rest).is_dir():
+        return f"{provider}:{Path(rest).absolute()}"
+    return name
+
+
 def load_backbone(
     name: str,
     *,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.backbones.backbone import Backbone
+from graft.backbones.load import absolute_name
 from graft.classifier import Classifier
 from graft.config import Recipe, options, resolve, write_yaml
 from graft.data.augment import augmentation
@@ -149,8 +150,7 @@ def complete(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={"path": locate(recipe.data.path)})
     own = recipe.backbone
     weights = None if own.weights is None else str(Path(own.weights).absolute())
-    name = str(Path(own.name).absolute()) if Path(own.name).is_dir() else own.name
-    backbone = own.model_copy(update={"name": name, "weights": weights})
+    backbone = own.model_copy(update={"name": absolute_name(own.name), "weights": weights})
     return recipe.model_copy(update={"data": data, "backbone": backbone})
 
 
