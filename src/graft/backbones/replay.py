@@ -10,6 +10,7 @@ shape and no values.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,11 +57,12 @@ class Reached(Exception):
     """The code has come to the cut; a way out of it, not a failure."""
 
 
-class _Steps(TorchFunctionMode):
+class _Steps(TorchFunctionMode, ABC):
     """Sees every step of a network's code; what happens inside one goes on undisturbed."""
 
     inside = False
 
+    @abstractmethod
     def step(self, name: Any, compute: Callable[[], Any], received: Any) -> Any:
         """Return the result of one step.
 
@@ -69,7 +71,6 @@ class _Steps(TorchFunctionMode):
             compute: Does the step.
             received: Its arguments.
         """
-        raise NotImplementedError
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None

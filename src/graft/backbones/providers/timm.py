@@ -99,7 +99,7 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
         converted = timm.create_model(
             architecture["name"], pretrained=True, pretrained_cfg_overlay=overlay, **options
         )
-    except Exception:
+    except Exception:  # timm's converters raise anything; loading will name what does not fit
         return dict(state)
     result: dict[str, Tensor] = converted.state_dict()
     return result
