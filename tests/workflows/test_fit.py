@@ -73,6 +73,14 @@ def test_the_reported_accuracy_is_that_of_the_best_epoch_over_all_phases(fitted)
     ]
 
 
+def test_the_result_says_that_validation_chose_it_only_where_it_did(
+    fitted, photos, weights, tmp_path
+):
+    assert fitted.result["selected_on"] == "validation"
+    probe = graft.fit(photos, out=tmp_path / "r", weights=str(weights), **SMALL)
+    assert probe.result["selected_on"] is None
+
+
 def test_evaluate_and_predict_agree_with_the_run_exactly(fitted, photos):
     state = Run.open(fitted.run).state()
     for split, key in (("val", "validation"), ("test", "test")):

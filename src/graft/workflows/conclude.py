@@ -54,6 +54,7 @@ def conclude(
     _write_predictions(run.predictions, classifier.classes, outputs)
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
+    results_compared = len(trainer.position.accuracies) + trainer.position.solved
     plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
     result = {
         "run": str(run.folder),
@@ -68,7 +69,7 @@ def conclude(
         "val_interval": validation["interval"],
         "test_accuracy": tested and tested["accuracy"],
         "test_interval": tested and tested["interval"],
-        "selected_on": "validation",
+        "selected_on": "validation" if results_compared > 1 else None,
         "best_epoch": best.epoch,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
