@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -156,6 +156,17 @@ class Classifier(nn.Module):
         )
         return Prediction(path, ranked[0][0], ranked[0][1], ranked)
 
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Load tensors that `state_dict` of such a classifier gave.
+
+        Some networks ask a state dict for torch's version marks, which neither a copy nor a
+        safetensors file carries; the tensors come from this version, so its own marks hold.
+        """
+        own = self.state_dict()
+        marked = type(own)(state)
+        marked._metadata = getattr(own, "_metadata", {})  # type: ignore[attr-defined]
+        self.load_state_dict(marked)
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `model.safetensors` and `model.json` into a folder, each whole or not at all.
 
@@ -203,7 +214,7 @@ class Classifier(nn.Module):
                 build_head(facts["head"]),
                 facts["classes"],
             )
-            classifier.load_state_dict(load_file(weights))
+            classifier.restore(load_file(weights))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"The model in '{place}' is damaged: {error}.",

@@ -127,7 +127,7 @@ class Trainer:
         """Put the best weights so far into the classifier, which is then plain and in eval mode."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if self.best_state is not None:
-            self.classifier.load_state_dict(self.best_state)
+            self.classifier.restore(self.best_state)
         self.classifier.requires_grad_(True).eval()
 
     def _phase(self, phase: Phase) -> None:
@@ -336,7 +336,7 @@ class Trainer:
         if position is None:
             return  # killed before its first checkpoint: there is nothing to lose
         self.position = position
-        self.classifier.load_state_dict(self.checkpoints.model(position.step))
+        self.classifier.restore(self.checkpoints.model(position.step))
         self.checkpoints.restore_optimizer(position.step, self.optimizer)
         if position.best is not None:
             self.best_state = self.checkpoints.model(position.best.step)
