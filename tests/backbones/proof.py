@@ -109,7 +109,7 @@ def a_record_survives_json(backbone: Backbone) -> None:
 
 def training_above_a_stage_changes_exactly_what_is_above(backbone: Backbone) -> None:
     """Gradients reach exactly the stages above; nothing below moves, buffers included."""
-    start = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    start = copy.deepcopy(backbone.module.state_dict())
     for cut in some_stages(backbone):
         backbone.module.load_state_dict(start)
         classifier = graft(backbone)
