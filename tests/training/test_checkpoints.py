@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,6 +62,20 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_a_loadable_checkpoint(t
             break
     assert not killed, "the last child saved undisturbed"
     assert set(survived) == {1, 2}, "some were killed before the rename and some after"
+
+
+def test_a_checkpoint_appears_whole_by_one_rename(tmp_path, monkeypatch):
+    renamed, rename = [], Path.rename
+
+    def watched(source, target):
+        assert not Path(target).exists()
+        renamed.append((Path(target).name, {file.name for file in source.iterdir()}))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    save(tmp_path, 1)
+    files = {"model.safetensors", "optimizer.safetensors", "state.json", COMPLETE}
+    assert renamed == [("step-1", files)]
 
 
 def test_a_folder_without_its_mark_is_no_checkpoint(tmp_path):

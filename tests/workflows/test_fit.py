@@ -97,6 +97,11 @@ def test_evaluate_and_predict_agree_with_the_run_exactly(fitted, photos):
             assert found.top[0] == (found.label, found.confidence)
 
 
+def test_evaluate_takes_the_test_split_unless_told_otherwise(fitted, photos):
+    found = graft.evaluate(fitted.run, photos)
+    assert (found["split"], found["images"]) == ("test", 12)
+
+
 def test_the_loaded_classifier_predicts_files_bytes_and_pictures_alike(fitted, photos):
     from PIL import Image
 
