@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graft.user_cache import user_cache
+from graft.user_cache import cache_root, engine_cache, feature_cache, user_cache
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,39 @@ def test_graft_cache_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "mine"))
 
     assert user_cache() == tmp_path / "mine"
+
+
+def test_downloads_have_a_place_where_nothing_else_is_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("GRAFT_CACHE", "Off")
+
+    assert user_cache() == home / ".cache" / "graft"
+    assert cache_root() is None
+    assert feature_cache() is None
+    assert engine_cache() is None
+
+
+@pytest.mark.parametrize("wish", [None, "", "off", "theirs"])
+def test_a_choice_beats_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch, wish: str | None
+) -> None:
+    monkeypatch.chdir(home)
+    if wish is not None:
+        monkeypatch.setenv("GRAFT_CACHE", wish)
+
+    assert feature_cache("mine") == home / "mine" / "features"
+    assert engine_cache(home / "mine") == home / "mine" / "engines"
+    assert feature_cache("off") is None
+
+
+def test_without_a_choice_the_environment_decides(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert feature_cache() == home / ".cache" / "graft" / "features"
+    assert feature_cache("") == home / ".cache" / "graft" / "features"
+
+    monkeypatch.setenv("GRAFT_CACHE", "~/theirs")
+    assert feature_cache() == home / "theirs" / "features"

@@ -6,19 +6,24 @@ import os
 import sys
 from pathlib import Path
 
+OFF = "off"
+FEATURES = "features"
+ENGINES = "engines"
+
 
 def user_cache() -> Path:
     """Return Graft's cache folder, which need not exist yet.
 
     It is GRAFT_CACHE where that is set, else "graft" in the platform's cache: XDG_CACHE_HOME or
-    ~/.cache, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows.
+    ~/.cache, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows. With GRAFT_CACHE=off it is the
+    platform's too, since downloads need a place.
 
     Example:
         >>> user_cache().is_absolute()
         True
     """
     chosen = os.environ.get("GRAFT_CACHE")
-    if chosen:
+    if chosen and not _is_off(chosen):
         return Path(chosen).expanduser().absolute()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
@@ -27,3 +32,45 @@ def user_cache() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "graft"
+
+
+def cache_root(chosen: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the folder that keeps what a run may need again; None where nothing is to be kept.
+
+    Args:
+        chosen: A folder, "off", or None for GRAFT_CACHE (a folder or "off") or the user's cache.
+
+    Example:
+        >>> cache_root("off") is None
+        True
+        >>> cache_root("caches/mine").name
+        'mine'
+    """
+    wish = os.fspath(chosen or "") or os.environ.get("GRAFT_CACHE", "")
+    if _is_off(wish):
+        return None
+    return Path(wish).expanduser().absolute() if wish else user_cache()
+
+
+def feature_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the folder for what frozen layers made of images; None where nothing is to be kept.
+
+    Args:
+        chosen: As `cache_root` takes it.
+    """
+    root = cache_root(chosen)
+    return None if root is None else root / FEATURES
+
+
+def engine_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the folder for exported engines; None where nothing is to be kept.
+
+    Args:
+        chosen: As `cache_root` takes it.
+    """
+    root = cache_root(chosen)
+    return None if root is None else root / ENGINES
+
+
+def _is_off(wish: str) -> bool:
+    return wish.casefold() == OFF

@@ -18,6 +18,7 @@ VERBS: Mapping[str, str] = {
     "fit": "Adapt a pre-trained network to a folder of images.",
     "predict": "Say what is on images.",
     "evaluate": "Measure a model on labelled images.",
+    "cache": "Show or clear what Graft keeps of frozen layers.",
     "zoo": "Show, filter and describe pre-trained models.",
 }
 """Every verb with its line of help; its code is `command` in `graft.cli.<verb>`."""

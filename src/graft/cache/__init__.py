@@ -1,0 +1,1 @@
+"""The cut-point cache: frozen layers are computed once, and their outputs kept."""
