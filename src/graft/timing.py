@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds by activity.
+    """Seconds by activity; those of an activity within another count for the inner one alone.
 
     Example:
         >>> watch = Stopwatch()
@@ -21,16 +21,19 @@ class Stopwatch:
     def __init__(self) -> None:
         self._started = time.perf_counter()
         self._spent: dict[str, float] = {}
+        self._within = 0.0
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
         """Add the time of a block to an activity."""
-        started = time.perf_counter()
+        started, outer = time.perf_counter(), self._within
+        self._within = 0.0
         try:
             yield
         finally:
             spent = time.perf_counter() - started
-            self._spent[activity] = self._spent.get(activity, 0.0) + spent
+            self._spent[activity] = self._spent.get(activity, 0.0) + spent - self._within
+            self._within = outer + spent
 
     def spent(self, activity: str) -> float:
         """Return the seconds of an activity so far."""

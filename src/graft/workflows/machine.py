@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graft.data.cores import available_cores
+from graft.memory import total_memory
 
 if TYPE_CHECKING:
     import torch
 
-CGROUP = Path("/sys/fs/cgroup/memory.max")
 SECONDS = 0.3  # to measure for
-UNKNOWN_MEMORY = 4 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def this_machine() -> Machine:
     # Other accelerators share the memory of the machine or do not tell theirs.
     other = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     speed = measure_speed(other or torch.device("cpu"))
-    return Machine(available_cores(), _memory(), other.type if other else None, speed)
+    return Machine(available_cores(), total_memory(), other.type if other else None, speed)
 
 
 def measure_speed(device: torch.device) -> float:
@@ -73,15 +70,3 @@ def measure_speed(device: torch.device) -> float:
             layer(images)[0, 0, 0, 0].item()  # waits until the device is done
             best = min(best, time.perf_counter() - start)
     return work / best
-
-
-def _memory() -> int:
-    """Return the memory of the machine or of the container it is, in bytes."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        physical = UNKNOWN_MEMORY
-    try:
-        return min(physical, int(CGROUP.read_text()))
-    except (OSError, ValueError):  # no cgroup, or "max"
-        return physical
