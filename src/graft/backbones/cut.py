@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone, Stage
+from graft.backbones.compiler import without_compiler
 from graft.backbones.replay import Reached, Record, Script, Skip, Stop, steps
 from graft.backbones.trace import BATCH
 from graft.errors import BackboneError
@@ -24,11 +25,13 @@ class Crossing:
         dimension: Which dimension of the network's own tensor the images lie along; None if it is
             the same for all images.
         share: How many entries of that dimension belong to one image.
+        dtype: What its numbers are.
     """
 
     shape: tuple[int, ...]
     dimension: int | None
     share: int
+    dtype: torch.dtype
 
     def by_image(self, tensor: Tensor) -> Tensor:
         """Return the network's own tensor with the images first, (N, *shape)."""
@@ -91,6 +94,11 @@ class Cut:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes, per image, of the tensors that `prefix` returns."""
         return tuple(each.shape for each in self._crossings if each.dimension is not None)
+
+    @property
+    def dtypes(self) -> set[torch.dtype]:
+        """What the numbers of the tensors that `prefix` returns are."""
+        return {each.dtype for each in self._crossings if each.dimension is not None}
 
     @torch.no_grad()
     def prefix(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -164,6 +172,7 @@ class Cut:
             self._scripts[count] = self._record(count)
         return self._scripts[count]
 
+    @without_compiler()
     def _record(self, count: int) -> Script:
         tensors = self._twin.state_dict(keep_vars=True)
         named = {**dict(self._twin.named_buffers()), **tensors}
@@ -201,7 +210,7 @@ def _crossing(tensor: Tensor) -> Crossing:
     sizes = list(tensor.shape)
     dimension = next((d for d, size in enumerate(sizes) if size and size % BATCH == 0), None)
     if dimension is None:
-        return Crossing(tuple(sizes), None, 1)
+        return Crossing(tuple(sizes), None, 1, tensor.dtype)
     share = sizes[dimension] // BATCH
     sizes[dimension : dimension + 1] = [share] if share > 1 else []
-    return Crossing(tuple(sizes), dimension, share)
+    return Crossing(tuple(sizes), dimension, share, tensor.dtype)

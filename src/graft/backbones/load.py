@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
 from graft.backbones.channels import convert_state, set_channels, with_channels
 from graft.backbones.classifier_layer import remove
+from graft.backbones.compiler import without_compiler
 from graft.backbones.download import promised_hash
 from graft.backbones.providers import Offer, Provider, find_provider, split_name
 from graft.backbones.recognise import recognise
@@ -77,35 +79,110 @@ def load_backbone(
         >>> backbone.stage("stage4").modules
         ('layer4', 'avgpool')
     """
+    draft = draft_backbone(
+        name, weights=weights, pretrained=pretrained, image_size=image_size, channels=channels
+    )
+    return draft.outline() if meta else draft.load(seed=seed)
+
+
+def draft_backbone(
+    name: str,
+    *,
+    weights: Path | str | None = None,
+    pretrained: bool = True,
+    image_size: int | None = None,
+    channels: int | None = None,
+) -> Draft:
+    """Find out everything about a backbone before its weights are read.
+
+    Args and errors are those of `load_backbone`, but for what is wrong with the weights.
+
+    Example:
+        >>> draft = draft_backbone("resnet18", pretrained=False, image_size=64)
+        >>> [stage.name for stage in draft.outline().stages]
+        ['stem', 'stage1', 'stage2', 'stage3', 'stage4']
+    """
     if weights is not None and not pretrained:
         raise BackboneError(
             f"Both a weights file ('{weights}') and random weights were asked for.",
             "Leave out one of --weights and --strategy scratch.",
         )
     if is_saved(name):
-        return _load_saved(name, weights, pretrained, meta, image_size, channels, seed)
+        return _SavedDraft(name, weights, pretrained, image_size, channels)
     file = None if weights is None else Path(weights)
     backbone, provider, offer = _describe(name, file, image_size, channels)
     if not pretrained:
         backbone.provenance = Provenance(offer.provenance.provider)
-    if meta:
-        backbone.module = backbone.module.to("meta")
-    elif not pretrained:
-        backbone.module = _make(backbone, provider, seed)
-    else:
-        path = file or _fetched(offer)
-        backbone.provenance = _provenance(path, offer.provenance, fetched=file is None)
-        state = read_state(path)
-        adapted = provider.adapt(state, offer.architecture)
-        load_weights(
-            backbone.module,
-            convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
-            source=f"'{path.name}'",
-            without=backbone.removed,
-            recognise=lambda: recognise(provider, state, path.name, offer.name.partition(":")[2]),
+    return _PublishedDraft(backbone, provider, offer, file, pretrained)
+
+
+class Draft(Protocol):
+    """A backbone of which all is known but the weights."""
+
+    def outline(self) -> Backbone:
+        """Return the backbone on the meta device, with shapes and without values."""
+
+    def load(self, *, seed: int = 0) -> Backbone:
+        """Return the backbone with its weights; once, for it takes the draft's own network.
+
+        Raises:
+            BackboneError: The weights do not fit.
+            ResourceError: The published weights could not be fetched.
+        """
+
+
+@dataclass
+class _PublishedDraft:
+    backbone: Backbone
+    provider: Provider
+    offer: Offer
+    file: Path | None
+    pretrained: bool
+
+    def outline(self) -> Backbone:
+        module = copy.deepcopy(self.backbone.module).to("meta").eval()
+        return replace(self.backbone, module=module)
+
+    def load(self, *, seed: int = 0) -> Backbone:
+        backbone, provider, offer = self.backbone, self.provider, self.offer
+        if not self.pretrained:
+            backbone.module = _make(backbone, provider, seed)
+        else:
+            path = self.file or _fetched(offer)
+            backbone.provenance = _provenance(path, offer.provenance, fetched=self.file is None)
+            state = read_state(path)
+            adapted = provider.adapt(state, offer.architecture)
+            load_weights(
+                backbone.module,
+                convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
+                source=f"'{path.name}'",
+                without=backbone.removed,
+                recognise=lambda: recognise(
+                    provider, state, path.name, offer.name.partition(":")[2]
+                ),
+            )
+        backbone.module.eval()
+        return backbone
+
+
+@dataclass
+class _SavedDraft:
+    name: str
+    weights: Path | str | None
+    pretrained: bool
+    image_size: int | None
+    channels: int | None
+
+    def outline(self) -> Backbone:
+        return self._load(meta=True, seed=0)
+
+    def load(self, *, seed: int = 0) -> Backbone:
+        return self._load(meta=False, seed=seed)
+
+    def _load(self, *, meta: bool, seed: int) -> Backbone:
+        return _load_saved(
+            self.name, self.weights, self.pretrained, meta, self.image_size, self.channels, seed
         )
-    backbone.module.eval()
-    return backbone
 
 
 def rebuild(
@@ -150,6 +227,7 @@ def rebuild(
     return backbone
 
 
+@without_compiler()
 def _describe(
     name: str, file: Path | None, image_size: int | None, channels: int | None
 ) -> tuple[Backbone, Provider, Offer]:
@@ -183,6 +261,7 @@ def _describe(
     return backbone, provider, offer
 
 
+@without_compiler()
 def _make(backbone: Backbone, provider: Provider, seed: int | None) -> nn.Module:
     """Build the module of a backbone, with random weights or (seed None) without values."""
     if seed is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from graft.backbones.backbone import Backbone
-from graft.backbones.load import load_backbone
+from graft.backbones.load import Draft, draft_backbone
 from graft.classifier import Classifier
 from graft.config import Recipe
 from graft.data.check import check
@@ -46,24 +46,37 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
 
 
-def open_backbone(recipe: Recipe, *, meta: bool = False) -> Backbone:
-    """Load the recipe's backbone; with `meta` its shapes alone, without weights.
+def draft(recipe: Recipe) -> Draft:
+    """Find out all about the recipe's backbone but its weights.
+
+    Raises:
+        BackboneError: Unknown name, or a network that cannot be used.
+    """
+    weights = recipe.backbone.weights
+    with staying_offline(recipe.offline):
+        return draft_backbone(
+            recipe.backbone.name,
+            weights=None if weights is None else Path(weights),
+            pretrained=recipe.strategy.name != "scratch",
+            image_size=recipe.data.image_size,
+            channels=recipe.data.channels,
+        )
+
+
+def open_backbone(recipe: Recipe, drafted: Draft | None = None) -> Backbone:
+    """Load the recipe's backbone.
+
+    Args:
+        recipe: Names it.
+        drafted: What `draft` found out about it, if that was asked before.
 
     Raises:
         BackboneError: Unknown name, or weights that do not fit.
         ResourceError: The weights could not be fetched.
     """
-    weights = recipe.backbone.weights
+    drafted = drafted or draft(recipe)
     with staying_offline(recipe.offline):
-        return load_backbone(
-            recipe.backbone.name,
-            weights=None if weights is None or meta else Path(weights),
-            pretrained=recipe.strategy.name != "scratch",
-            meta=meta,
-            image_size=recipe.data.image_size,
-            channels=recipe.data.channels,
-            seed=recipe.seed,
-        )
+        return drafted.load(seed=recipe.seed)
 
 
 def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:
