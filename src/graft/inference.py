@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from graft.allocator import keep_freed_memory
 from graft.data.loader import Batch, Loader
+from graft.engine import fold
+from graft.engine import resting as resting
 
 _EVAL_BATCH = {"cpu": 8}
 _EVAL_BATCH_ELSEWHERE = 64
@@ -25,29 +27,65 @@ def eval_batch(device: torch.device) -> int:
     return _EVAL_BATCH.get(device.type, _EVAL_BATCH_ELSEWHERE)
 
 
-@torch.inference_mode()
-def forward(module: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
-    """Run a module over batches in eval mode, and drop the padding.
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a network computes in some precision.
 
     Args:
-        module: Images (N, 3, H, W) to anything of N rows; left in the mode in which it came.
+        device: Where it runs.
+        precision: "fp32", "bf16" or "fp16".
+
+    Example:
+        >>> with autocast(torch.device("cpu"), "bf16"):
+        ...     (torch.ones(1, 2) @ torch.ones(2, 1)).dtype
+        torch.bfloat16
+    """
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+class Grafted(nn.Module):
+    """A trunk with a head on it, which may be run one after the other.
+
+    Args:
+        trunk: Images (N, channels, H, W) to features (N, width).
+        head: Features to logits (N, classes).
+    """
+
+    trunk: nn.Module
+    head: nn.Module
+
+
+@torch.inference_mode()
+def forward(
+    module: nn.Module, batches: Iterable[Batch], precision: str = "fp32"
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Run a network over batches in eval mode, its BatchNorm folded, and drop the padding.
+
+    A head is run as it is, in fp32, on the features that its trunk makes.
+
+    Args:
+        module: Images (N, channels, H, W) to features; or a trunk with a head. It is left as it
+            is, and must not change before the last batch.
         batches: As from a loader that pads.
+        precision: Of the trunk: "fp32", "bf16" or "fp16".
 
     Yields:
         Each batch's real rows and the module's output for them, on the CPU in float32.
     """
     keep_freed_memory()
     device = next(module.parameters()).device
-    training = {child: child.training for child in module.modules()}
-    module.eval()
-    try:
-        for batch in batches:
-            output = module(batch.images.to(device)).float().cpu()
-            real = batch.indices >= 0
-            yield Batch(batch.images[real], batch.labels[real], batch.indices[real]), output[real]
-    finally:
-        for child, mode in training.items():
-            child.training = mode
+    trunk, head = (module.trunk, module.head) if isinstance(module, Grafted) else (module, None)
+    quick: nn.Module | None = None
+    for batch in batches:
+        images = batch.images.to(device, memory_format=torch.channels_last)
+        if quick is None:
+            quick = fold(trunk, images).module
+        with resting(quick), autocast(device, precision):
+            output = quick(images)
+        output = output.float().contiguous()
+        output = (output if head is None else _logits(head, output)).cpu()
+        real = batch.indices >= 0
+        yield Batch(batch.images[real], batch.labels[real], batch.indices[real]), output[real]
 
 
 @dataclass(frozen=True)
@@ -64,17 +102,22 @@ class Outputs:
 
 
 def run(
-    module: nn.Module, loader: Loader, on_batch: Callable[[None], None] | None = None
+    module: nn.Module,
+    loader: Loader,
+    on_batch: Callable[[None], None] | None = None,
+    *,
+    precision: str = "fp32",
 ) -> Outputs:
     """Run a classifier, or a trunk alone, in eval mode over the clean views of a loader.
 
     Args:
-        module: Images (N, 3, H, W) to logits or features.
+        module: Images (N, channels, H, W) to logits or features.
         loader: As from `Classifier.loader`: in order, padded.
         on_batch: Called after each batch, for progress.
+        precision: As in `forward`.
     """
     values, labels = [], []
-    for batch, output in forward(module, loader.epoch(0)):
+    for batch, output in forward(module, loader.epoch(0), precision):
         values.append(output)
         labels.append(batch.labels)
         if on_batch is not None:
@@ -82,19 +125,44 @@ def run(
     return Outputs(torch.cat(values), torch.cat(labels))
 
 
+@torch.inference_mode()
 def run_head(head: nn.Module, features: Tensor, batch: int) -> Tensor:
-    """Run a head over features (N, width) that a trunk made, in the same padded batches.
+    """Run a head over features (N, width) that a trunk made, in padded batches.
 
     The logits are bit for bit those of the whole classifier on the same images.
+
+    Args:
+        head: Features to logits; left as it is.
+        features: As from `run(classifier.trunk, ...)`.
+        batch: The classifier's `eval_batch`.
+
+    Returns:
+        Logits (N, classes), float32, on the CPU.
     """
-    batches = []
-    for start in range(0, len(features), batch):
-        rows = features[start : start + batch]
-        padded = torch.cat([rows, rows.new_zeros(batch - len(rows), rows.shape[1])])
-        indices = torch.arange(batch)
-        indices[len(rows) :] = -1
-        batches.append(Batch(padded, indices, indices))
-    return torch.cat([output for _, output in forward(head, batches)])
+    device = next(head.parameters()).device
+    return torch.cat(
+        [
+            _logits(head, part.to(device))[:real].cpu()
+            for part, real in padded_batches(features, batch)
+        ]
+    )
+
+
+def _logits(head: nn.Module, features: Tensor) -> Tensor:
+    with resting(head), autocast(features.device, "fp32"):
+        logits: Tensor = head(features)
+    return logits.float()
+
+
+def padded_batches(rows: Tensor, batch: int) -> Iterator[tuple[Tensor, int]]:
+    """Yield rows in batches of one size, the last filled with zeros, and how many are real.
+
+    Example:
+        >>> [(len(part), real) for part, real in padded_batches(torch.ones(5, 2), 4)]
+        [(4, 4), (4, 1)]
+    """
+    for part in torch.split(rows, batch):
+        yield torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])]), len(part)
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -1,0 +1,59 @@
+"""Whether two ways to compute the same thing give the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-4
+"""Largest difference between the two, as a share of the largest number, in fp32."""
+
+
+def differ(exact: Tensor, quick: Tensor, tolerance: float = TOLERANCE) -> str | None:
+    """Say how two tensors differ by more than rounding; None if they do not.
+
+    Args:
+        exact: What is right.
+        quick: What is to be as good.
+        tolerance: Largest difference, as a share of the largest exact number.
+
+    Example:
+        >>> exact = Tensor([1.0, 100.0])
+        >>> differ(exact, Tensor([1.001, 100.0])) is None
+        True
+        >>> differ(exact, Tensor([2.0, 100.0]))
+        'its numbers differ by 1e-02 of the largest, more than 1e-04'
+    """
+    if exact.shape != quick.shape:
+        return f"it gives {tuple(quick.shape)} numbers in place of {tuple(exact.shape)}"
+    if exact.numel() == 0:
+        return None
+    largest = float(exact.detach().abs().max())
+    apart = float((exact - quick).detach().abs().max())
+    if apart <= tolerance * largest:  # never true of NaN
+        return None
+    return f"its numbers differ by {apart / largest:.0e} of the largest, more than {tolerance:.0e}"
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Compute with all digits of fp32, so that rounding neither hides nor feigns a difference.
+
+    Args:
+        device: Where it is computed.
+    """
+    cuda: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    kinds = cuda if device.type == "cuda" else []
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
