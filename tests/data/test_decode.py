@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from graft.data.augment import Augmentation
 from graft.data.decode import decode, examine, is_picture
+from graft.data.preprocess import CROPS, Preprocess
+from graft.data.reduction import whole_size
+from graft.data.transforms import RandomResizedCrop
 from graft.errors import DataError
 
 # What a camera held the other way does: the transposition that orientation N undoes.
@@ -213,3 +219,154 @@ def test_examine_agrees_with_decode_on_real_photographs(shared):
     photos: list[Path] = sorted((shared / "data/hymenoptera/val").rglob("*.jpg"))[:20]
     for path in photos:
         assert examine(path)[:3] == (*decode(path).size, "ok")
+
+
+def view_of(data: bytes, preprocess: Preprocess, *, whole: bool) -> np.ndarray:
+    return pixels(preprocess.view(decode(data, None if whole else preprocess.decode_shorter)))
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter", "decoded"),
+    [
+        ((4000, 3000), 256, (1000, 750)),
+        ((3000, 4000), 256, (750, 1000)),
+        ((1023, 1500), 256, (1023, 1500)),
+        ((1024, 1500), 256, (512, 750)),
+        ((1025, 1501), 256, (513, 751)),
+        ((4000, 3000), 20, (500, 375)),
+        ((48, 32), 256, (48, 32)),
+    ],
+)
+def test_a_large_jpeg_is_decoded_small_but_at_least_twice_as_large_as_needed(
+    make_photo, size, shorter, decoded
+):
+    data = encoded(make_photo(*size), "JPEG")
+    assert decode(data, shorter).size == decoded
+    assert decode(data).size == size
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "BMP", "GIF"])
+def test_other_formats_are_decoded_whole(make_photo, kind):
+    data = encoded(make_photo(400, 300), kind)
+    assert decode(data, 20).tobytes() == decode(data).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_a_reduced_jpeg_keeps_its_colours_in_every_mode(make_photo, mode, options):
+    data = encoded(make_photo(640, 480).convert(mode), "JPEG", quality=95, **options)
+    reduced = decode(data, 60)
+    assert (reduced.size, reduced.mode) == ((160, 120), "RGB")
+    whole = decode(data).resize(reduced.size, Image.Resampling.BOX)
+    assert np.abs(pixels(reduced) - pixels(whole)).mean() < 1
+
+
+def test_a_reduced_picture_of_several_frames_is_its_first(make_photo):
+    first, second = make_photo(640, 480, seed=1), make_photo(640, 480, seed=2)
+    data = encoded(first, "MPO", save_all=True, append_images=[second], quality=95)
+    reduced = decode(data, 60)
+    assert reduced.size == (160, 120)
+    assert np.abs(pixels(reduced) - pixels(first.resize((160, 120)))).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_every_entrance_reduces_and_turns_a_jpeg_alike(make_photo, tmp_path, orientation):
+    photo = make_photo(640, 400)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(turned(photo, orientation, "JPEG"))
+    with path.open("rb") as file:
+        views = [decode(source, 50) for source in (path, str(path), path.read_bytes(), file)]
+    assert {view.tobytes() for view in views} == {views[0].tobytes()}
+    assert views[0].size == (160, 100)
+    assert np.abs(pixels(views[0]) - pixels(photo.resize((160, 100)))).mean() < 4
+
+
+def test_what_somebody_else_opened_is_neither_reduced_nor_changed(make_photo, tmp_path):
+    make_photo(640, 480).save(tmp_path / "photo.jpg")
+    with Image.open(tmp_path / "photo.jpg") as opened:
+        assert decode(opened, 20).size == opened.size == (640, 480)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    given=st.tuples(st.integers(1, 700), st.integers(1, 700)),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    resize=st.none() | st.integers(1, 80),
+    crop=st.sampled_from(CROPS),
+)
+def test_no_view_needs_more_than_half_of_what_a_reduced_picture_has(given, size, resize, crop):
+    preprocess = Preprocess(size, resize=resize, crop=crop)
+    data = encoded(Image.new("RGB", given), "JPEG")
+    reduced = decode(data, preprocess.decode_shorter)
+    if reduced.size != given:
+        asked = []
+        reduced.resize = lambda size, *args, **options: (
+            asked.append(size),
+            Image.new("RGB", size),
+        )[1]
+        preprocess.view(reduced)
+        ((width, height),) = asked
+        assert 2 * width <= reduced.width
+        assert 2 * height <= reduced.height
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("size", [(641, 489), (490, 645)])  # no multiples of 4
+def test_a_reduced_picture_is_not_shifted_against_the_whole(size, orientation, crop):
+    across, down = (np.sin(np.arange(length) * 2 * np.pi / 48) for length in size)
+    waves = (np.add.outer(down, across) * 60 + 128).astype(np.uint8)
+    data = turned(Image.fromarray(waves), orientation, "JPEG")
+    preprocess = Preprocess((48, 52), resize=56, crop=crop)
+    reduced = decode(data, preprocess.decode_shorter)
+    assert min(reduced.size) == 123
+    whole = decode(data)
+    assert whole_size(reduced) == whole.size
+    difference = np.abs(pixels(preprocess.view(reduced)) - pixels(preprocess.view(whole)))
+    assert difference.mean() < 1
+    crop_drawn = [
+        Augmentation((RandomResizedCrop(),)).view(picture, preprocess, np.random.default_rng(1))
+        for picture in (reduced, whole)
+    ]
+    assert np.abs(np.subtract(*map(pixels, crop_drawn))).mean() < 1.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_view_of_a_reduced_photograph_is_that_of_the_whole_but_for_a_shade(seed):
+    data = encoded(photograph(1600, 1200, seed), "JPEG", quality=90)
+    preprocess = Preprocess(128, resize=146)
+    reduced = view_of(data, preprocess, whole=False)
+    assert decode(data, preprocess.decode_shorter).size == (400, 300)
+    assert np.abs(reduced - view_of(data, preprocess, whole=True)).mean() < 0.5
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_real_photographs_look_the_same_reduced(shared, size):
+    preprocess = Preprocess(size, resize=round(size * 8 / 7))
+    differences = []
+    for path in sorted((shared / "data/hymenoptera/val").rglob("*.jpg"))[::15]:
+        data = path.read_bytes()
+        whole, reduced = (view_of(data, preprocess, whole=whole) for whole in (True, False))
+        differences.append(np.abs(whole - reduced).mean())
+    assert 0 < np.mean(differences) < 0.8
+    assert max(differences) < 1.5, "of 255"
+
+
+def test_a_reduced_picture_decoded_again_is_a_picture_of_its_own(make_photo):
+    reduced = decode(encoded(make_photo(641, 481), "JPEG"), 60)
+    assert whole_size(reduced) == (641, 481)
+    again = decode(reduced)
+    assert whole_size(again) == again.size == (161, 121)
+
+
+def photograph(width: int, height: int, seed: int) -> Image.Image:
+    """Make a picture whose detail falls off with its fineness, as that of photographs does."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for octave in range(2, 10):
+        coarse = rng.normal(size=(2**octave, 2**octave, 3)).astype(np.float32)
+        for channel in range(3):
+            layer = Image.fromarray(coarse[..., channel]).resize((width, height))
+            total[..., channel] += np.asarray(layer) / 2**octave
+    total = (total - total.mean()) / total.std() * 50 + 128
+    return Image.fromarray(total.clip(0, 255).astype(np.uint8))

@@ -4,6 +4,7 @@ import gc
 import io
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from graft.data.augment import augmentation
 from graft.data.decode import decode
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
+from graft.data.pixel_cache import PixelCache
 from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.errors import DataError, RecipeError
@@ -170,8 +172,9 @@ def test_an_unknown_label_is_named(manifest):
         Loader(manifest.subset("val"), ("ants", "wasps"), SMALL, batch_size=4)
 
 
-def test_closing_early_stops_the_threads(manifest):
-    batches = loader_of(manifest, batch_size=1, workers=3).epoch(0)
+@pytest.mark.parametrize("overlap", [True, False])
+def test_closing_early_stops_the_threads(manifest, overlap):
+    batches = loader_of(manifest, batch_size=1, workers=3, overlap=overlap).epoch(0)
     next(batches)
     assert decoding_threads()
     batches.close()
@@ -185,21 +188,130 @@ def test_dropping_the_iterator_stops_the_threads(manifest):
     assert decoding_threads() == []
 
 
+@pytest.mark.parametrize("overlap", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_what_is_decoded_ahead_is_bounded(batch_size, make_photo, monkeypatch):
+def test_what_is_decoded_ahead_is_bounded(batch_size, overlap, make_photo, monkeypatch):
     decoded = []
     photo = make_photo()
 
-    def counting(source):
+    def counting(source, shorter):
         decoded.append(source)
         return photo
 
     monkeypatch.setattr("graft.data.loader.decode", counting)
-    batches = Loader([photo] * 400, (), SMALL, batch_size=batch_size, workers=2).epoch(0)
+    options = {"batch_size": batch_size, "workers": 2, "overlap": overlap}
+    batches = Loader([photo] * 400, (), SMALL, **options).epoch(0)
     next(batches)
     threading.Event().wait(0.2)
-    assert len(decoded) <= 5 * max(batch_size, 2)
+    assert len(decoded) <= (5 * max(batch_size, 2) if overlap else 64)
     batches.close()
+
+
+@pytest.mark.parametrize("pad", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 5, 13])
+def test_decoding_beside_the_network_and_in_turns_with_it_give_the_same_batches(
+    manifest, batch_size, pad
+):
+    options = {"augmentation": augmentation("strong"), "shuffle": True, "batch_size": batch_size}
+    beside, in_turns = (
+        list(loader_of(manifest, overlap=overlap, pad=pad, **options).epoch(2))
+        for overlap in (True, False)
+    )
+    for one, other in zip(beside, in_turns, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.indices, other.indices)
+
+
+def test_without_an_accelerator_decoding_takes_turns(manifest, monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda there=there: there)
+        assert loader_of(manifest).overlap is there
+        assert loader_of(manifest, overlap=not there).overlap is not there
+
+
+def test_a_view_of_a_picture_is_the_same_in_every_epoch(manifest):
+    loader = loader_of(manifest, augmentation=augmentation("basic"), shuffle=True, batch_size=13)
+    first, again, other = [(1, 7), (2, 7), (2, 8)]
+    orders = [
+        next(loader.epoch(number, view=view)).indices.tolist()
+        for number, view in (first, again, other)
+    ]
+    assert orders[0] != orders[1] == orders[2]
+
+    def images(number: int, view: int | None) -> dict[int, bytes]:
+        (batch,) = loader.epoch(number, view=view)
+        return {
+            index: image.numpy().tobytes()
+            for index, image in zip(batch.indices.tolist(), batch.images, strict=True)
+        }
+
+    assert images(*first) == images(*again) == images(7, None)
+    assert all(image != images(*other)[index] for index, image in images(*again).items())
+
+
+def test_some_pictures_come_in_the_order_asked_for_and_as_in_an_epoch(manifest):
+    loader = loader_of(manifest, augmentation=augmentation("basic"), shuffle=True, pad=True)
+    wanted = [11, 3, 7, 3, 0]
+    some = list(loader.some(wanted, view=4))
+    assert [batch.indices.tolist() for batch in some] == [wanted[:4], wanted[4:]]
+    assert torch.equal(torch.cat([batch.labels for batch in some]), loader.labels[wanted])
+    images = [image.numpy().tobytes() for batch in some for image in batch.images]
+    whole = images_by_index(loader, 4)
+    assert images == [whole[index] for index in wanted]
+
+
+def counted(monkeypatch) -> list[object]:
+    """Return a list that every call of the loader's `decode` adds its source to."""
+    sources: list[object] = []
+
+    def counting(source, shorter):
+        sources.append(source)
+        return decode(source, shorter)
+
+    monkeypatch.setattr("graft.data.loader.decode", counting)
+    return sources
+
+
+def test_kept_pixels_are_decoded_once_and_change_no_number(manifest, monkeypatch):
+    options = {"augmentation": augmentation("strong"), "shuffle": True}
+    fresh = [images_by_index(loader_of(manifest, **options), epoch) for epoch in range(3)]
+    decoded, pixels = counted(monkeypatch), PixelCache()
+    kept = loader_of(manifest, pixels=pixels, **options)
+    assert [images_by_index(kept, epoch) for epoch in range(3)] == fresh
+    assert len(decoded) == len(pixels) == 13
+    clean = loader_of(manifest, pixels=pixels)
+    assert images_by_index(clean) == images_by_index(loader_of(manifest))
+    assert len(decoded) == 13 + 13, "the second loader decodes, the one that shares does not"
+
+
+def test_loaders_that_reduce_pictures_differently_do_not_share_them(make_folder, make_photo):
+    root = make_folder({"ants": 1})
+    make_photo(640, 480).save(root / "ants/000.jpg")
+    samples, pixels = scan(root).samples, PixelCache()
+    for size in (16, 64, 16):
+        options = {"batch_size": 1, "pixels": pixels}
+        (kept,) = Loader(samples, ("ants",), Preprocess(size), **options).epoch(0)
+        (fresh,) = Loader(samples, ("ants",), Preprocess(size), batch_size=1).epoch(0)
+        assert torch.equal(kept.images, fresh.images)
+    assert len(pixels) == 2
+
+
+def test_only_pictures_known_by_their_content_are_kept(manifest):
+    pixels = PixelCache()
+    nameless = [replace(sample, sha256="") for sample in manifest.subset("train")]
+    for sources in (nameless, [sample.path for sample in nameless]):
+        list(Loader(sources, manifest.classes, SMALL, batch_size=4, pixels=pixels).epoch(0))
+    assert len(pixels) == 0
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_what_comes_before_an_unreadable_picture_still_comes(make_photo, overlap):
+    pictures = [make_photo(), make_photo(), b"", make_photo()]
+    batches = Loader(pictures, (), SMALL, batch_size=2, overlap=overlap).epoch(0)
+    assert next(batches).indices.tolist() == [0, 1]
+    with pytest.raises(DataError, match="zero bytes"):
+        next(batches)
 
 
 def test_nothing_to_load_gives_no_batches():

@@ -50,6 +50,22 @@ def test_any_picture_fills_the_input(given, image_size, resize, crop):
     assert view.getextrema() == ((255, 255), (0, 0), (0, 0)), "a border was padded"
 
 
+@pytest.mark.parametrize(
+    ("preprocess", "longest"),
+    [
+        (Preprocess(224, resize=256), 256),
+        (Preprocess(224), 224),
+        (Preprocess((96, 160)), 160),
+        (Preprocess((96, 160), resize=200), 200),
+        (Preprocess(224, resize=100), 224),
+        (Preprocess((96, 160), crop="squash"), 160),
+        (Preprocess((96, 160), resize=120, crop="squash"), 200),
+    ],
+)
+def test_the_decoder_is_told_how_long_the_shorter_side_may_become(preprocess, longest):
+    assert preprocess.decode_shorter == longest
+
+
 @pytest.mark.parametrize("size", [(2, 100_000), (100_000, 2)])
 def test_a_very_long_picture_takes_little_memory(size, monkeypatch):
     scaled = []

@@ -3,10 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
 from graft.data.augment import TRANSFORMS
 from graft.data.transforms import (
+    FILL,
     ColorJitter,
     Grayscale,
     HorizontalFlip,
@@ -14,6 +19,11 @@ from graft.data.transforms import (
     RandomResizedCrop,
     Rotation,
     VerticalFlip,
+    brightened,
+    contrasted,
+    hue_turned,
+    rotated,
+    saturated,
 )
 from graft.errors import RecipeError
 
@@ -96,3 +106,40 @@ def test_a_crop_lies_inside_the_picture_and_shows_the_share_it_should(size):
 def test_values_out_of_range_are_named(transform, options):
     with pytest.raises(RecipeError, match=transform.__name__):
         transform(**options)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    seed=st.integers(0, 1000),
+    factor=st.floats(0, 2),
+    share=st.floats(-0.5, 0.5),
+    degrees=st.floats(-180, 180),
+)
+def test_changes_are_torchvisions_to_the_last_bit(size, seed, factor, share, degrees):
+    noise = rng(seed).integers(256, size=(*size, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise)
+    pairs = {
+        "brightness": (brightened(photo, factor), F.adjust_brightness(photo, factor)),
+        "contrast": (contrasted(photo, factor), F.adjust_contrast(photo, factor)),
+        "saturation": (saturated(photo, factor), F.adjust_saturation(photo, factor)),
+        "hue": (hue_turned(photo, share), F.adjust_hue(photo, share)),
+        "rotation": (
+            rotated(photo, degrees),
+            F.rotate(photo, degrees, InterpolationMode.BILINEAR, fill=list(FILL)),
+        ),
+        "left to right": (HorizontalFlip(1).apply(photo, rng()), F.horizontal_flip(photo)),
+        "upside down": (VerticalFlip(1).apply(photo, rng()), F.vertical_flip(photo)),
+        "gray": (Grayscale(1).apply(photo, rng()), F.rgb_to_grayscale(photo, 3)),
+    }
+    for name, (ours, theirs) in pairs.items():
+        assert ours.mode == "RGB"
+        assert ours.tobytes() == theirs.tobytes(), name
+
+
+@pytest.mark.parametrize("share", [-0.5, -0.05, -1e-9, 0.0, 1e-9, 0.05, 0.5])
+def test_all_hues_turn_as_torchvisions_do(share):
+    axis = np.linspace(0, 255, 24).astype(np.uint8)
+    colours = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 24, 3)
+    photo = Image.fromarray(colours)
+    assert hue_turned(photo, share).tobytes() == F.adjust_hue(photo, share).tobytes()

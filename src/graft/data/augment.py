@@ -12,6 +12,7 @@ from PIL import Image
 
 from graft.data.preprocess import Preprocess
 from graft.data.rand_augment import RandAugment
+from graft.data.reduction import resize, whole_size
 from graft.data.transforms import (
     ColorJitter,
     GaussianBlur,
@@ -67,14 +68,14 @@ class Augmentation:
         """Return a random view of `image` at the size that `preprocess` asks for.
 
         Args:
-            image: A decoded RGB picture of any size.
+            image: A decoded RGB picture of any size, perhaps reduced.
             preprocess: The input the network expects.
             rng: The only source of chance.
         """
         first, *others = self.transforms
         if isinstance(first, RandomResizedCrop):
             size = (preprocess.width, preprocess.height)
-            view = image.resize(size, preprocess.resample, box=first.box(*image.size, rng))
+            view = resize(image, size, preprocess.resample, first.box(*whole_size(image), rng))
         else:
             view = first.apply(preprocess.view(image), rng)
         for transform in others:

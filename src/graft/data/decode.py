@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from graft.data.reduction import Reduction, let_reduce, note_reduction
 from graft.errors import DataError
 
 Readable: TypeAlias = (
@@ -57,12 +58,16 @@ class Examination(NamedTuple):
     sha256: str
 
 
-def decode(source: Readable) -> Image.Image:
+def decode(source: Readable, shorter: int | None = None) -> Image.Image:
     """Read one picture: upright, three channels of 8 bits, the first frame, alpha over white.
 
     Args:
         source: A path, encoded bytes, a binary file, a Pillow image, or a uint8 array of shape
             (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        shorter: Length in pixels to which the shorter side will be scaled at most. An encoded
+            JPEG that is much larger is decoded at a half, a quarter or an eighth of its size,
+            which spares most of the work, as long as twice this length remains; the picture then
+            notes what it is (see `data.reduction`). None decodes the whole picture.
 
     Returns:
         A new Pillow image in mode RGB, turned as its EXIF orientation says.
@@ -79,11 +84,19 @@ def decode(source: Readable) -> Image.Image:
         graft.errors.DataError: The given bytes cannot be read: zero bytes. Replace or remove it.
     """
     try:
-        image = _to_rgb(_upright(_load(_open(source))))
+        opened = _open(source)
+        whole = opened.size
+        # What somebody else opened is left as it is.
+        by = let_reduce(opened, shorter) if shorter and opened is not source else 1
+        loaded = _load(opened)
+        orientation = _orientation(loaded)
+        image = _to_rgb(_upright(loaded, orientation))
     except _UnreadableError as error:
         problem = f"{_name(source)} cannot be read: {error}."
         raise DataError(problem, "Replace or remove it.") from error
     image.info = {}  # the orientation is used up; kept, it would turn the picture once more
+    if by > 1:
+        note_reduction(image, Reduction.upright(whole, by, orientation))
     return image
 
 
@@ -113,7 +126,8 @@ def examine(source: str | os.PathLike[str] | bytes, *, pixels: bool = True) -> E
             image.draft("L", (1, 1))
             _load(image)
         elif pixels:
-            width, height = _to_rgb(_upright(_load(image))).size
+            loaded = _load(image)
+            width, height = _to_rgb(_upright(loaded, _orientation(loaded))).size
     except _UnreadableError as error:
         return Examination(width, height, str(error), digest)
     return Examination(width, height, "ok", digest)
@@ -188,6 +202,7 @@ def _load(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the orientation; of pixels, ask after loading, as TIFF turns itself while loading."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF beside sound pixels: the pixels still count
@@ -195,9 +210,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    # After load(), because TIFF turns itself while loading and then drops the tag.
-    orientation = _orientation(image)
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_UPRIGHT[orientation])
 
 

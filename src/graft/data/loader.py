@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -18,14 +17,13 @@ from graft.data.augment import Augmentation
 from graft.data.cores import available_cores
 from graft.data.decode import Readable, decode
 from graft.data.manifest import Sample
+from graft.data.pixel_cache import PixelCache
 from graft.data.preprocess import Preprocess
+from graft.data.threads import Rows, made_by_threads
 from graft.errors import DataError, RecipeError, nearest
 
 UNLABELLED = -1
 PADDING = -1
-_BATCHES_AHEAD = 2
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,8 @@ class Loader:
     """Turn samples into batches, epoch after epoch.
 
     Order and augmentation follow from `seed`, the epoch and each sample's content alone: neither
-    the number of workers nor an interruption changes them. At most a few batches are in memory.
+    the number of workers nor an interruption changes them. At most a few batches are in memory,
+    beside what `pixels` keeps.
 
     Args:
         samples: What to load: samples of a manifest, or anything `decode` reads.
@@ -69,6 +68,10 @@ class Loader:
         shuffle: Draw a new order for each epoch.
         seed: Seed of order and augmentation.
         workers: Decoding threads. None takes one per available core.
+        overlap: Decode while the network computes, rather than in turns with it; it changes no
+            number. None does so where there is an accelerator.
+        pixels: Keeps decoded pictures of samples between epochs, and may be shared by loaders;
+            None decodes them each time.
         pad: Give every batch exactly `batch_size` rows, the last filled with zeros (label and
             index -1). Rows of batches of one size are computed alike, so a picture's logits do
             not depend on its companions, to the last bit.
@@ -104,6 +107,8 @@ class Loader:
         shuffle: bool = False,
         seed: int = 0,
         workers: int | None = None,
+        overlap: bool | None = None,
+        pixels: PixelCache | None = None,
         pad: bool = False,
         balanced: bool = True,
         shard: tuple[int, int] = (0, 1),
@@ -119,6 +124,8 @@ class Loader:
         self.shuffle = shuffle
         self.seed = seed
         self.workers = max(1, available_cores() if workers is None else workers)
+        self.overlap = torch.accelerator.is_available() if overlap is None else overlap
+        self.pixels = pixels
         self.pad = pad
         self.balanced = balanced
         self.shard = shard
@@ -130,61 +137,81 @@ class Loader:
         mine = -(-len(self.samples) // self.shard[1])
         return -(-mine // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, *, view: int | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch; closing the iterator stops the threads.
 
         Args:
-            number: The epoch, from 0: it picks the order and the augmentation.
+            number: The epoch, from 0: it picks the order.
+            view: Which augmented view of every picture; None takes the epoch's own.
 
         Raises:
             DataError: A picture can no longer be read; the error names it.
         """
-        ahead = max(_BATCHES_AHEAD, -(-2 * self.workers // self.batch_size))
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="graft-decode")
-        waiting: deque[tuple[Rows, list[Future[Image.Image | None]]]] = deque()
-        try:
-            for rows in self._batches(number):
-                waiting.append((rows, [pool.submit(self._view, row, number) for row in rows]))
-                if len(waiting) > ahead:
-                    yield self._batch(*waiting.popleft())
-            while waiting:
-                yield self._batch(*waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from self._load(self.batches(number), number if view is None else view)
 
-    def _batches(self, epoch: int) -> list[Rows]:
-        """Return the sample positions of each batch."""
+    def some(self, positions: Sequence[int], view: int) -> Iterator[Batch]:
+        """Yield a view of some of the pictures, in the order given, without padding.
+
+        Args:
+            positions: Of the samples.
+            view: Which augmented view.
+
+        Raises:
+            DataError: A picture can no longer be read; the error names it.
+        """
+        wanted: Rows = np.asarray(positions, dtype=np.int64)
+        chunks = _chunks(wanted, self.batch_size, -(-len(wanted) // self.batch_size))
+        for batch in self._load(chunks, view):
+            real = batch.indices != PADDING
+            yield Batch(batch.images[real], batch.labels[real], batch.indices[real])
+
+    def _load(self, batches: Sequence[Rows], view: int) -> Iterator[Batch]:
+        threads = made_by_threads(
+            batches, partial(self._view, view=view), workers=self.workers, overlap=self.overlap
+        )
+        with closing(threads):
+            for rows, views in threads:
+                yield self._batch(rows, views)
+
+    def batches(self, number: int) -> list[Rows]:
+        """Return the positions of the samples of each batch of an epoch."""
         order: Rows = np.arange(len(self.samples))
         if self.shuffle:
-            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+            order = np.random.default_rng((self.seed, number)).permutation(order)
         rank, world = self.shard
         mine = order[rank::world]
         if self.balanced and not self.pad:
             return np.array_split(mine, len(self)) if len(self) else []
-        starts = range(0, len(self) * self.batch_size, self.batch_size)
-        return [mine[start : start + self.batch_size] for start in starts]
+        # A process whose share is one sample less may end with an empty batch, as many as others.
+        return _chunks(mine, self.batch_size, len(self))
 
-    def _view(self, row: int, epoch: int) -> Image.Image | None:
+    def _view(self, row: int, view: int) -> Image.Image | None:
         try:
-            return self._readable_view(row, epoch)
+            return self._readable_view(row, view)
         except DataError as error:
             if self.failures is None:
                 raise
             self.failures[row] = error.problem
             return None
 
-    def _readable_view(self, row: int, epoch: int) -> Image.Image:
-        sample = self.samples[row]
-        image = decode(sample.path if isinstance(sample, Sample) else sample)
+    def _readable_view(self, row: int, view: int) -> Image.Image:
+        sample, image = self.samples[row], self._picture(row)
         if self.augmentation is None:
             return self.preprocess.view(image)
-        rng = np.random.default_rng((self.seed, epoch, _key(sample, row)))
+        rng = np.random.default_rng((self.seed, view, _key(sample, row)))
         return self.augmentation.view(image, self.preprocess, rng)
 
-    def _batch(self, rows: Rows, views: list[Future[Image.Image | None]]) -> Batch:
-        found = [view.result() for view in views]
-        rows = rows[[view is not None for view in found]]
-        pixels = self.preprocess.pixels([view for view in found if view is not None])
+    def _picture(self, row: int) -> Image.Image:
+        sample, shorter = self.samples[row], self.preprocess.decode_shorter
+        if not isinstance(sample, Sample):
+            return decode(sample, shorter)
+        if self.pixels is None or not sample.sha256:
+            return decode(sample.path, shorter)
+        return self.pixels.get((sample.sha256, shorter), lambda: decode(sample.path, shorter))
+
+    def _batch(self, rows: Rows, views: Sequence[Image.Image | None]) -> Batch:
+        rows = rows[[view is not None for view in views]]
+        pixels = self.preprocess.pixels([view for view in views if view is not None])
         images = self.preprocess.normalize(pixels)
         indices = torch.from_numpy(rows)
         labels = self.labels[indices]
@@ -195,6 +222,10 @@ class Loader:
             labels = torch.cat([labels, labels.new_full((missing,), UNLABELLED)])
             indices = torch.cat([indices, indices.new_full((missing,), PADDING)])
         return Batch(images, labels, indices)
+
+
+def _chunks(rows: Rows, size: int, count: int) -> list[Rows]:
+    return [rows[start : start + size] for start in range(0, count * size, size)]
 
 
 def _labels(samples: Sequence[Sample | Readable], classes: tuple[str, ...]) -> list[int]:

@@ -6,6 +6,7 @@ serving all use it, so a model never sees pixels that were prepared differently.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from graft.data.reduction import resize, whole_size
 from graft.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -90,26 +92,40 @@ class Preprocess:
         """The interpolation, as Pillow names it."""
         return INTERPOLATIONS[self.interpolation]
 
+    @property
+    def decode_shorter(self) -> int:
+        """Longest that `view` can make the shorter side of a picture: what `decode` is told.
+
+        Example:
+            >>> Preprocess(224, resize=256).decode_shorter, Preprocess((96, 160)).decode_shorter
+            (256, 160)
+        """
+        longer, shorter = max(self._size), min(self._size)
+        # A squashed picture takes the input's proportions, so its shorter side may become longer.
+        stretch = longer / shorter if self.crop == "squash" else 1
+        return max(longer, math.ceil((self.resize or 0) * stretch))
+
     def view(self, image: Image.Image) -> Image.Image:
         """Return the picture as the network sees it in evaluation, at `image_size`.
 
         Args:
-            image: A decoded picture of any size.
+            image: A decoded picture of any size, perhaps reduced for `decode_shorter`.
 
         Returns:
             A new picture of `width` x `height`, in the mode of `image`.
         """
+        whole = whole_size(image)
         if self.crop == "squash" and self.resize is None:
-            return image.resize((self.width, self.height), self.resample)
+            return resize(image, (self.width, self.height), self.resample)
         if self.crop == "squash":
-            middle = (0, 0, *image.size)
+            middle = (0, 0, *whole)
             width, height = self._scaled(self.width, self.height)
         else:
-            middle = _without_far_ends(*image.size)
+            middle = _without_far_ends(*whole)
             width, height = self._scaled(middle[2] - middle[0], middle[3] - middle[1])
         left = round((width - self.width) / 2)
         top = round((height - self.height) / 2)
-        scaled = image.resize((width, height), self.resample, box=middle)
+        scaled = resize(image, (width, height), self.resample, middle)
         return scaled.crop((left, top, left + self.width, top + self.height))
 
     def pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
+from PIL import Image, ImageEnhance, ImageOps
 
-from graft.data.transforms import FILL
+from graft.data.transforms import FILL, brightened, contrasted, rotated, saturated
 from graft.errors import RecipeError
 
 STRONGEST = 30
@@ -19,39 +18,44 @@ STRONGEST = 30
 _Operation = Callable[[Image.Image, float], Image.Image]
 
 
-def _affine(
-    image: Image.Image, *, x: float = 0, y: float = 0, shear_x: float = 0, shear_y: float = 0
-) -> Image.Image:
-    width, height = image.size
-    moved: Image.Image = F.affine(
-        image,
-        angle=0.0,
-        translate=[round(x * width), round(y * height)],
-        scale=1.0,
-        shear=[shear_x, shear_y],
-        interpolation=InterpolationMode.BILINEAR,
-        fill=list(FILL),
-    )
-    return moved
+def sheared(image: Image.Image, *, x: float = 0, y: float = 0) -> Image.Image:
+    """Slant a picture about its middle by angles in degrees, empty corners filled."""
+    # Sums and quotients as torchvision forms them, which keeps the last bit the same.
+    along_x = math.tan(math.radians(x))
+    along_y = math.sin(math.radians(y)) / math.cos(math.radians(y))
+    middle_x, middle_y = image.width / 2, image.height / 2
+    left = middle_x - middle_x - along_x * middle_y
+    top = middle_y - along_y * middle_x - middle_y
+    # Where each pixel comes from; only one of the angles is ever given, so they do not multiply.
+    back = (1, along_x, left, along_y, 1, top)
+    return _moved(image, back)
+
+
+def translated(image: Image.Image, *, x: float = 0, y: float = 0) -> Image.Image:
+    """Move a picture by shares of its size in whole pixels, what is left empty filled."""
+    return _moved(image, (1, 0, -round(x * image.width), 0, 1, -round(y * image.height)))
+
+
+def _moved(image: Image.Image, back: tuple[float, ...]) -> Image.Image:
+    bilinear = Image.Resampling.BILINEAR
+    return image.transform(image.size, Image.Transform.AFFINE, back, bilinear, fillcolor=FILL)
 
 
 OPERATIONS: dict[str, _Operation] = {
     "identity": lambda image, strength: image,
-    "shear-x": lambda image, strength: _affine(image, shear_x=17 * strength),
-    "shear-y": lambda image, strength: _affine(image, shear_y=17 * strength),
-    "translate-x": lambda image, strength: _affine(image, x=0.45 * strength),
-    "translate-y": lambda image, strength: _affine(image, y=0.45 * strength),
-    "rotate": lambda image, strength: F.rotate(
-        image, 30 * strength, InterpolationMode.BILINEAR, fill=list(FILL)
-    ),
-    "brightness": lambda image, strength: F.adjust_brightness(image, 1 + 0.9 * strength),
-    "color": lambda image, strength: F.adjust_saturation(image, 1 + 0.9 * strength),
-    "contrast": lambda image, strength: F.adjust_contrast(image, 1 + 0.9 * strength),
-    "sharpness": lambda image, strength: F.adjust_sharpness(image, 1 + 0.9 * strength),
-    "posterize": lambda image, strength: F.posterize(image, 8 - round(4 * abs(strength))),
-    "solarize": lambda image, strength: F.solarize(image, round(255 * (1 - abs(strength)))),
-    "autocontrast": lambda image, strength: F.autocontrast(image),
-    "equalize": lambda image, strength: F.equalize(image),
+    "shear-x": lambda image, strength: sheared(image, x=17 * strength),
+    "shear-y": lambda image, strength: sheared(image, y=17 * strength),
+    "translate-x": lambda image, strength: translated(image, x=0.45 * strength),
+    "translate-y": lambda image, strength: translated(image, y=0.45 * strength),
+    "rotate": lambda image, strength: rotated(image, 30 * strength),
+    "brightness": lambda image, strength: brightened(image, 1 + 0.9 * strength),
+    "color": lambda image, strength: saturated(image, 1 + 0.9 * strength),
+    "contrast": lambda image, strength: contrasted(image, 1 + 0.9 * strength),
+    "sharpness": lambda image, strength: ImageEnhance.Sharpness(image).enhance(1 + 0.9 * strength),
+    "posterize": lambda image, strength: ImageOps.posterize(image, 8 - round(4 * abs(strength))),
+    "solarize": lambda image, strength: ImageOps.solarize(image, round(255 * (1 - abs(strength)))),
+    "autocontrast": lambda image, strength: ImageOps.autocontrast(image),
+    "equalize": lambda image, strength: ImageOps.equalize(image),
 }
 
 

@@ -7,13 +7,12 @@ augmentation depends on its seed and on nothing else.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageFilter
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
+from PIL import Image, ImageEnhance, ImageFilter
 
 from graft.errors import RecipeError
 
@@ -91,7 +90,7 @@ class HorizontalFlip:
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return the picture or its mirror image."""
-        return F.horizontal_flip(image) if rng.random() < self.p else image
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < self.p else image
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class VerticalFlip:
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return the picture or its mirror image."""
-        return F.vertical_flip(image) if rng.random() < self.p else image
+        return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if rng.random() < self.p else image
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ class Rotation:
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return the turned picture, empty corners filled."""
         angle = rng.uniform(-self.degrees, self.degrees)
-        turned: Image.Image = F.rotate(image, angle, InterpolationMode.BILINEAR, fill=list(FILL))
-        return turned
+        return rotated(image, angle)
 
 
 @dataclass(frozen=True)
@@ -146,15 +144,15 @@ class ColorJitter:
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return the recoloured picture."""
-        changes = (
-            (F.adjust_brightness, 1 + rng.uniform(-1, 1) * self.brightness),
-            (F.adjust_contrast, 1 + rng.uniform(-1, 1) * self.contrast),
-            (F.adjust_saturation, 1 + rng.uniform(-1, 1) * self.saturation),
-            (F.adjust_hue, rng.uniform(-1, 1) * self.hue),
+        changes: tuple[tuple[Callable[[Image.Image, float], Image.Image], float], ...] = (
+            (brightened, 1 + rng.uniform(-1, 1) * self.brightness),
+            (contrasted, 1 + rng.uniform(-1, 1) * self.contrast),
+            (saturated, 1 + rng.uniform(-1, 1) * self.saturation),
+            (hue_turned, rng.uniform(-1, 1) * self.hue),
         )
         for position in rng.permutation(len(changes)):
-            adjust, amount = changes[position]
-            image = adjust(image, amount)
+            change, amount = changes[position]
+            image = change(image, amount)
         return image
 
 
@@ -169,7 +167,7 @@ class Grayscale:
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return the picture, or its luminance in all three channels."""
-        return F.rgb_to_grayscale(image, 3) if rng.random() < self.p else image
+        return image.convert("L").convert("RGB") if rng.random() < self.p else image
 
 
 @dataclass(frozen=True)
@@ -216,6 +214,34 @@ class RandomErasing:
         erased = image.copy()
         erased.paste(Image.fromarray(noise), (left, top))
         return erased
+
+
+def rotated(image: Image.Image, degrees: float) -> Image.Image:
+    """Turn a picture counter-clockwise about its middle, empty corners filled."""
+    return image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=FILL)
+
+
+def brightened(image: Image.Image, factor: float) -> Image.Image:
+    """Multiply the brightness: 0 is black, 1 the picture as it is."""
+    return ImageEnhance.Brightness(image).enhance(factor)
+
+
+def contrasted(image: Image.Image, factor: float) -> Image.Image:
+    """Multiply the contrast: 0 is gray, 1 the picture as it is."""
+    return ImageEnhance.Contrast(image).enhance(factor)
+
+
+def saturated(image: Image.Image, factor: float) -> Image.Image:
+    """Multiply the saturation: 0 is black and white, 1 the picture as it is."""
+    return ImageEnhance.Color(image).enhance(factor)
+
+
+def hue_turned(image: Image.Image, share: float) -> Image.Image:
+    """Turn all hues by a share of the colour circle, -0.5 to 0.5."""
+    hue, saturation, value = image.convert("HSV").split()
+    turn = int(share * 255)
+    hue = hue.point([(given + turn) % 256 for given in range(256)])
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
 
 def _require(transform: Transform, holds: bool) -> None:
