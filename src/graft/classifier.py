@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -61,9 +61,14 @@ class Classifier(nn.Module):
         self.head = head
         self.classes = tuple(classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images (N, 3, H, W) to logits (N, classes)."""
-        logits = self.head(self.trunk(images))
+    def forward(self, images: Tensor, above: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Map normalised images (N, 3, H, W) to logits (N, classes).
+
+        Args:
+            images: The images; with `above`, what its frozen stages made of them.
+            above: The rest of the trunk, in the trunk's place.
+        """
+        logits = self.head(self.trunk(images) if above is None else above(images))
         assert isinstance(logits, Tensor)
         return logits
 

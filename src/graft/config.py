@@ -182,6 +182,12 @@ class TrainingOptions(Section):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced gives each class the same weight in the loss"
     )
+    views: int | None = Field(
+        None,
+        ge=1,
+        description="augmented views per image that frozen layers see before they repeat; 4 if "
+        "not given",
+    )
     mixup: float = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
     early_stopping: int | None = Field(
         None, ge=1, description="epochs without gain after which a phase ends"
@@ -206,6 +212,9 @@ class Recipe(Section):
     seed: int = Field(0, ge=0, lt=2**31, description="of everything that is random")
     workers: int | None = Field(None, ge=0, le=256, description="threads that decode images")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    cache: str | None = Field(
+        None, description="folder that keeps what frozen layers made of images, or off"
+    )
     out: str | None = Field(None, description="run folder; must not exist yet")
     offline: bool = Field(False, description="ask nothing of the network; use what is cached")
 

@@ -77,9 +77,10 @@ def test_the_freeze_audit_fails_a_run_whose_frozen_statistics_drift(make_trainer
 
     module_apply = module.apply_phase
     monkeypatch.setattr(module, "apply_phase", forgetful)
-    options = StrategyOptions(head_start="random")
-    trainer = make_trainer("probe", epochs=1, strategy_options=options)
-    with pytest.raises(GraftError, match="Freeze audit failed: stem"):
+    # A stage that is frozen above one that trains runs in every step.
+    phase = Phase("p", "gradient", 1, {"stem": 1.0, "stage2": 1.0, "head": 1.0})
+    trainer = make_trainer(plan=Plan("custom", STAGES, (phase,), 1))
+    with pytest.raises(GraftError, match="Freeze audit failed: stage1"):
         trainer.train()
 
 
@@ -242,7 +243,7 @@ def test_accumulation_takes_the_same_step_as_the_whole_batch(make_trainer):
         trainer.classifier.eval()  # drop-out would draw per part
         batch = next(iter(trainer.train_loader.epoch(0)))
         trainer.optimizer.param_groups[0]["lr"] = 0.1
-        trainer._step(batch, Progress(0, 1, 1))
+        trainer._step(batch, Progress(0, 1, 1), trainer.model)
         steps.append(state(trainer))
     for name in steps[0]:
         torch.testing.assert_close(steps[0][name], steps[1][name], rtol=1e-4, atol=1e-6)

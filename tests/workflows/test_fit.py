@@ -206,9 +206,9 @@ def test_scratch_needs_no_weights_and_repeats(photos, tmp_path):
 
 
 class CtrlC(Silent):
-    """Presses Ctrl-C after so many batches."""
+    """Presses Ctrl-C after so many batches of training, or during extraction."""
 
-    def __init__(self, batches):
+    def __init__(self, batches=None):
         self.left = batches
 
     def batch(self, loss):
@@ -216,12 +216,16 @@ class CtrlC(Silent):
         if self.left == 0:
             raise KeyboardInterrupt
 
+    def extracted(self, images):
+        if self.left is None:
+            raise KeyboardInterrupt
+
 
 def test_ctrl_c_leaves_a_usable_run_that_resumes_to_the_same_weights(photos, weights, tmp_path):
     options = {"weights": str(weights), "strategy": "full", "epochs": 3, **SMALL}
     whole = graft.fit(photos, out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        graft.fit(photos, out=tmp_path / "r", listener=CtrlC(12), **options)
+        graft.fit(photos, out=tmp_path / "r", listener=CtrlC(7), **options)
     state = Run.open(tmp_path / "r").state()
     assert state["state"] == "interrupted"
     assert state["test"] is None, "an unfinished run does not look at the test images"
@@ -240,9 +244,9 @@ def test_ctrl_c_leaves_a_usable_run_that_resumes_to_the_same_weights(photos, wei
 def test_a_run_interrupted_before_its_first_result_resumes_from_its_beginning(
     photos, weights, tmp_path
 ):
-    options = {"weights": str(weights), "strategy": "probe", **SMALL}
+    options = {"weights": str(weights), "strategy": "probe", "cache": "off", **SMALL}
     with pytest.raises(KeyboardInterrupt):
-        graft.fit(photos, out=tmp_path / "r", listener=CtrlC(1), **options)
+        graft.fit(photos, out=tmp_path / "r", listener=CtrlC(), **options)
     with pytest.raises(DataError, match="--resume"):
         graft.load(tmp_path / "r")
     assert graft.fit(out=tmp_path / "r", resume=True).result["val_accuracy"] > 0
@@ -265,7 +269,7 @@ def test_a_failed_run_says_why_in_its_state(photos, weights, tmp_path, monkeypat
     def broken(*_, **__):
         raise GraftError("The loom is broken.", "Mend it.")
 
-    monkeypatch.setattr(trainer, "solve", broken)
+    monkeypatch.setattr(trainer, "solve_with_views", broken)
     with pytest.raises(GraftError, match="loom"):
         graft.fit(photos, out=tmp_path / "r", weights=str(weights), **SMALL)
     state = Run.open(tmp_path / "r").state()
@@ -343,3 +347,69 @@ def test_names_that_are_no_text_or_look_like_code_come_through(tmp_path):
     again = graft.fit(run.run / "split.csv", out=tmp_path / "a", strategy="scratch", **SMALL)
     assert again.result["train_images"] == run.result["train_images"]
     assert "<script>" not in (run.run / "report.html").read_text(errors="surrogateescape")
+
+
+def shas(run):
+    return [sha256(run / name) for name in ("model/model.safetensors", "predictions.csv")]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": "probe"},
+        {"strategy": "partial", "epochs": 2, "augment": "basic"},
+        {"strategy": "gradual", "epochs": 3, "augment": "basic", "mixup": 0.2},
+        {"strategy": "probe", "views": 2, "augment": "basic"},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_with_and_without_the_cache_the_same_run_gives_the_same_files(
+    photos, weights, tmp_path, options
+):
+    options = {**SMALL, "weights": str(weights), **options}
+    runs = [
+        graft.fit(photos, out=tmp_path / name, cache=cache, **options).run
+        for name, cache in (
+            ("off", "off"),
+            ("cold", str(tmp_path / "cache")),
+            ("hit", str(tmp_path / "cache")),
+        )
+    ]
+    assert len({tuple(shas(run)) for run in runs}) == 1
+    kept = [{each["where"] for each in Run.open(run).state()["cache"]} for run in runs]
+    assert kept[0] == {"nowhere"}
+    assert "disk" in kept[1]
+    assert all(each["found"] == 1 for each in Run.open(runs[2]).state()["cache"])
+
+
+def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weights, tmp_path):
+    class Hears(Silent):
+        def __init__(self):
+            self.said = []
+
+        def say(self, words):
+            self.said.append(words)
+
+    listener = Hears()
+    options = {**SMALL, "weights": str(weights), "strategy": "partial", "epochs": 1}
+    cache = str(tmp_path / "cache")
+    graft.fit(photos, out=tmp_path / "r", cache=cache, explain=True, listener=listener, **options)
+    told = [words for words in listener.said if words.startswith("Rows at")]
+    assert len(told) == 4
+    assert all("rows of" in words for words in told)
+
+
+def test_a_cache_that_cannot_be_written_costs_no_run(photos, weights, tmp_path):
+    (tmp_path / "cache").write_text("a file in the way")
+    options = {**SMALL, "weights": str(weights), "strategy": "probe"}
+    fitted = graft.fit(photos, out=tmp_path / "r", cache=str(tmp_path / "cache"), **options)
+    assert fitted.result["val_accuracy"] > 0
+
+
+def test_a_resumed_run_may_use_another_cache(photos, weights, tmp_path):
+    options = {"weights": str(weights), "strategy": "partial", "epochs": 3, **SMALL}
+    whole = graft.fit(photos, out=tmp_path / "whole", cache="off", **options)
+    with pytest.raises(KeyboardInterrupt):
+        graft.fit(photos, out=tmp_path / "r", listener=CtrlC(4), **options)
+    resumed = graft.fit(out=tmp_path / "r", resume=True, cache=str(tmp_path / "cache"))
+    assert shas(resumed.run) == shas(whole.run)

@@ -31,6 +31,10 @@ def _fit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop; needs no weights")
     ] = False,
+    explain_plan: Annotated[
+        bool,
+        typer.Option("--explain-plan", help="Say what of frozen layers is cached where, and why"),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document to standard output")
     ] = False,
@@ -63,7 +67,9 @@ def _fit(
     from graft.cli.progress import Bars
 
     with Bars(console) as listener:
-        fitted = fit(directory, out=out, resume=resume, listener=listener, **given)
+        fitted = fit(
+            directory, out=out, resume=resume, explain=explain_plan, listener=listener, **given
+        )
     if json:
         print_json(fitted.result)
     state = Run.open(fitted.run).state()

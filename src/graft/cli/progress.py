@@ -33,6 +33,7 @@ class Bars:
             disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._extraction: TaskID | None = None
         self._epochs = 0
 
     def __enter__(self) -> Bars:
@@ -53,9 +54,21 @@ class Bars:
         """Print a sentence."""
         self.console.print(Text(words), soft_wrap=True)
 
-    def extracting(self, images: int, batches: int) -> None:
-        """Begin a bar for the one pass over all images."""
-        self._begin(f"features of {images:,} images", batches)
+    def extracting(self, images: int) -> None:
+        """Begin a bar for images on their way through frozen stages."""
+        if self._extraction is not None:
+            self._progress.remove_task(self._extraction)
+        words = f"features of {images:,} images"
+        self._extraction = self._progress.add_task(words, total=images, note="")
+
+    def extracted(self, images: int) -> None:
+        """Move that bar, and take it away when it is full."""
+        if self._extraction is None:
+            return
+        self._progress.update(self._extraction, advance=images)
+        if self._progress.tasks[self._progress.task_ids.index(self._extraction)].finished:
+            self._progress.remove_task(self._extraction)
+            self._extraction = None
 
     def phase(self, phase: Phase, index: int, count: int) -> None:
         """Print what learns now."""

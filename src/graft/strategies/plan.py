@@ -63,8 +63,8 @@ class Plan:
 
     Example:
         >>> plan = Plan("probe", ("stem", "stage1"), (Phase("head", "solve", 0, {"head": 1.0}),), 0)
-        >>> plan.frozen(plan.phases[0])
-        ('stem', 'stage1')
+        >>> plan.frozen(plan.phases[0]), plan.cut(plan.phases[0])
+        (('stem', 'stage1'), 'head')
     """
 
     strategy: str
@@ -80,6 +80,10 @@ class Plan:
     def frozen(self, phase: Phase) -> tuple[str, ...]:
         """Return the stages that must not change in `phase`, in execution order."""
         return tuple(name for name in self.stages if not phase.trains(name))
+
+    def cut(self, phase: Phase) -> str:
+        """Return the lowest stage that trains in `phase`, or `"head"`: below it nothing changes."""
+        return self.trained(phase)[0]
 
     def to_dict(self, lr: float, parameters: Mapping[str, int]) -> dict[str, Any]:
         """Return the plan as JSON-ready data with absolute learning rates.

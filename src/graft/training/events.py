@@ -14,8 +14,11 @@ class Listener(Protocol):
     def say(self, words: str) -> None:
         """A sentence for the person who waits."""
 
-    def extracting(self, images: int, batches: int) -> None:
-        """Frozen features of `images` images are about to be computed, in `batches` batches."""
+    def extracting(self, images: int) -> None:
+        """So many images are about to go through the frozen stages."""
+
+    def extracted(self, images: int) -> None:
+        """So many more of them have."""
 
     def phase(self, phase: Phase, index: int, count: int) -> None:
         """The phase `index` of `count` begins."""
@@ -36,7 +39,10 @@ class Silent:
     def say(self, words: str) -> None:
         """Ignore."""
 
-    def extracting(self, images: int, batches: int) -> None:
+    def extracting(self, images: int) -> None:
+        """Ignore."""
+
+    def extracted(self, images: int) -> None:
         """Ignore."""
 
     def phase(self, phase: Phase, index: int, count: int) -> None:

@@ -11,24 +11,28 @@ import torch
 from torch import Tensor
 
 from graft.allocator import keep_freed_memory
+from graft.backbones.compiler import without_compiler
+from graft.cache.feature_cache import FeatureCache
 from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.loader import Batch, Loader
 from graft.errors import DivergedError, ResourceError
 from graft.evaluation.metrics import accuracy, mean_loss
 from graft.heads.linear import LinearHead
-from graft.heads.solve import solve
-from graft.inference import Outputs, run, run_head
+from graft.inference import Outputs, run_head
 from graft.run import append_line
 from graft.strategies import Phase, Plan
 from graft.timing import Stopwatch
 from graft.training.accelerator import make_accelerator
 from graft.training.checkpoints import Checkpoints, Position, Score
 from graft.training.events import Listener, Silent
+from graft.training.feed import Feed
 from graft.training.freezing import apply_phase, audit, fingerprints
-from graft.training.objectives import CrossEntropy, Objective, Progress
+from graft.training.inputs import Inputs
+from graft.training.objectives import CrossEntropy, Model, Objective, Progress
 from graft.training.optimizers import build_optimizer, learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
+from graft.training.solving import solve_with_views
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -51,6 +55,7 @@ class Trainer:
         options: Optimizer, schedule, batch, precision.
         objective: What is minimised; None means cross-entropy with the recipe's label smoothing.
         clean: Loader of clean training images, from which a head is solved; None makes one.
+        cache: Keeps what frozen stages make of images; None keeps it in memory for this run.
         seed: Of order, augmentation, drop-out and folds.
         device: `auto`, `cpu`, `cuda`, ...
         folder: Run folder for metrics and checkpoints; None keeps everything in memory.
@@ -73,6 +78,7 @@ class Trainer:
         options: TrainingOptions | None = None,
         objective: Objective | None = None,
         clean: Loader | None = None,
+        cache: FeatureCache | None = None,
         seed: int = 0,
         device: str = "auto",
         folder: Path | None = None,
@@ -83,11 +89,13 @@ class Trainer:
         keep_freed_memory()
         self.options = options or TrainingOptions()
         self.classifier, self.plan, self.seed = classifier, plan, seed
-        self.train_loader, self.val_loader, self.clean_loader = train, val, clean
+        self.train_loader, self.val_loader = train, val
+        self.cache = cache or FeatureCache()
         self.objective = objective or CrossEntropy(self.options.label_smoothing)
         self.listener, self.watch = listener or Silent(), watch or Stopwatch()
         self.folder = folder
-        self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
+        # Without epochs there is nothing that a second attempt would not do as quickly.
+        self.checkpoints = Checkpoints(folder / "checkpoints") if folder and plan.epochs else None
         self.accelerator: Accelerator = make_accelerator(device, self.options.precision)
         self.lr = learning_rate(self.options, plan.strategy)
         self.position = Position()
@@ -96,9 +104,22 @@ class Trainer:
         self.best_state: dict[str, Tensor] | None = None
         self._retries = 0
         classifier.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = build_optimizer(classifier, self.options)
-        self.model, self.stepper = self.accelerator.prepare(classifier, self.optimizer)
-        if resume:
+        with without_compiler():
+            self.optimizer = build_optimizer(classifier, self.options)
+            self.model, self.stepper = self.accelerator.prepare(classifier, self.optimizer)
+        self.feed = Feed(
+            classifier,
+            self.model,
+            plan,
+            train,
+            clean or classifier.loader(train.samples, workers=train.workers),
+            val,
+            options=self.options,
+            cache=self.cache,
+            listener=self.listener,
+            watch=self.watch,
+        )
+        if resume and self.checkpoints:
             self._restore()
 
     def train(self) -> Score:
@@ -145,41 +166,48 @@ class Trainer:
     def _solve(self) -> None:
         """Fit a linear head to convergence on the frozen trunk's features."""
         classifier = self.classifier
-        clean = self.clean_loader or classifier.loader(self.train_loader.samples)
-        self.listener.extracting(
-            len(clean.samples) + len(self.val_loader.samples), len(clean) + len(self.val_loader)
-        )
-        with self.watch("extract"):
-            train = run(classifier.trunk, clean, self.listener.batch)
-            val = run(classifier.trunk, self.val_loader, self.listener.batch)
-        if not (torch.isfinite(train.values).all() and torch.isfinite(val.values).all()):
-            raise DivergedError(
-                f"The backbone {classifier.backbone.name} makes features that are not finite.",
-                "Its weights are damaged, or of another architecture.",
-            )
+        features = self.feed.features(self.position.fingerprints or {})
+        labels = self.feed.clean.labels
         with self.watch("train"):
             head = classifier.head
             assert isinstance(head, LinearHead), "only a linear head can be solved"
-            solve(
-                train.values,
-                train.labels,
+            augmented = self.train_loader.augmentation is not None
+            solution, views = solve_with_views(
+                features.train,
+                labels,
                 len(classifier.classes),
+                features.view,
+                self.options.views or 0 if augmented else 0,
                 seed=self.seed,
                 balanced=self.options.class_weights == "balanced",
-            ).install(head)
+            )
+            solution.install(head)
         batch = classifier.eval_batch
-        outputs = Outputs(run_head(head, val.values, batch), val.labels)
-        self.solved_outputs = Outputs(run_head(head, train.values, batch), train.labels)
+        outputs = Outputs(run_head(head, features.val, batch), self.val_loader.labels)
+        self.solved_outputs = Outputs(run_head(head, features.train, batch), labels)
         self.position.solved = True
-        right = accuracy(self.solved_outputs.values, train.labels)
-        self._record(outputs, {"train_loss": None, "train_accuracy": right, "lr": {}})
+        right = accuracy(self.solved_outputs.values, labels)
+        exact = self.options.precision == "fp32"
+        line: dict[str, Any] = {
+            "train_loss": None,
+            "train_accuracy": right,
+            "lr": {},
+            "views": views,
+        }
+        self._record(outputs, line, exact=exact)
 
     def _gradient(self, phase: Phase) -> None:
         """Run epochs until the phase, its plateau, the plan or early stopping ends it."""
         if self.checkpoints and not self.checkpoints.complete():
             self._save()
+        if self._over(phase):
+            return
+        position = self.position
+        left = min(phase.epochs - position.phase_epoch, self.plan.epochs - position.epoch)
+        epochs = range(position.epoch + 1, position.epoch + left + 1)
+        inputs = self.feed.inputs(phase, position.fingerprints or {}, epochs)
         while not self._over(phase):
-            self._epoch(phase)
+            self._epoch(phase, inputs)
 
     def _over(self, phase: Phase) -> bool:
         position, limits = self.position, (phase.patience, self.options.early_stopping)
@@ -189,9 +217,14 @@ class Trainer:
             or any(limit is not None and position.stale >= limit for limit in limits)
         )
 
-    def _epoch(self, phase: Phase) -> None:
+    def _epoch(self, phase: Phase, inputs: Inputs) -> None:
         position, loader = self.position, self.train_loader
         epoch = position.epoch + 1
+        missing = inputs.missing(epoch)
+        if missing:
+            self.listener.extracting(missing)
+            with self.watch("extract"):
+                inputs.prepare(epoch, self.listener.extracted)
         # Drop-out draws from here: a function of seed and epoch, so that a resumed run repeats it.
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         apply_phase(self.classifier, self.plan, phase)
@@ -200,11 +233,11 @@ class Trainer:
         total_loss, images, step = 0.0, 0, position.step
         started = self.watch.spent("train")
         with self.watch("train"):
-            for batch in loader.epoch(epoch):
+            for batch in inputs.epoch(epoch):
                 set_rates(self.optimizer, phase, self.lr * position.rate_scale * schedule.factor)
                 used = rates(self.optimizer, phase)
                 progress = Progress(step, self.plan.epochs * len(loader), epoch, self.seed)
-                losses = self._step(batch, progress)
+                losses = self._step(batch, progress, inputs.model)
                 schedule.step()
                 step += 1
                 loss = sum(losses.values())
@@ -219,7 +252,7 @@ class Trainer:
         position.step, position.epoch = step, epoch
         position.phase_epoch += 1
         with self.watch("evaluate"):
-            outputs = run(self.classifier, self.val_loader)
+            outputs = inputs.validate()
         self._record(
             outputs,
             {
@@ -229,9 +262,12 @@ class Trainer:
                 "seconds": round(seconds, 3),
                 "images_per_second": round(images / seconds, 1),
             },
+            exact=inputs.exact,
         )
 
-    def _step(self, batch: Batch, progress: Progress, parts: int | None = None) -> dict[str, float]:
+    def _step(
+        self, batch: Batch, progress: Progress, model: Model, parts: int | None = None
+    ) -> dict[str, float]:
         """Take one optimizer step on a batch, in parts whose gradients add up to the whole's.
 
         Where memory runs out the batch is cut into twice as many parts and taken again.
@@ -243,7 +279,7 @@ class Trainer:
             for part in _cut(batch, parts):
                 share = len(part) / len(batch)
                 with self.accelerator.autocast():
-                    losses = self.objective(self.model, part.to(self.accelerator.device), progress)
+                    losses = self.objective(model, part.to(self.accelerator.device), progress)
                     loss = torch.stack(list(losses.values())).sum() * share
                 for name, value in losses.items():
                     totals[name] = totals.get(name, 0.0) + value.item() * share
@@ -257,7 +293,7 @@ class Trainer:
                     "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
                 ) from error
             self.listener.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
-            return self._step(batch, progress, parts * 2)
+            return self._step(batch, progress, model, parts * 2)
         norm = self.accelerator.clip_grad_norm_(
             [p for p in self.classifier.parameters() if p.grad is not None],
             self.options.clip or float("inf"),
@@ -268,8 +304,14 @@ class Trainer:
         self.stepper.step()
         return totals
 
-    def _record(self, outputs: Outputs, line: Mapping[str, Any]) -> None:
-        """Take note of a validation result: best so far, history, checkpoint, metrics, listener."""
+    def _record(self, outputs: Outputs, line: Mapping[str, Any], *, exact: bool) -> None:
+        """Take note of a validation result: best so far, history, checkpoint, metrics, listener.
+
+        Args:
+            outputs: Logits on the validation images.
+            line: What else belongs into `metrics.jsonl`.
+            exact: Whether the logits are those of `graft predict`, to the last bit.
+        """
         position = self.position
         score = Score(
             position.epoch,
@@ -287,7 +329,7 @@ class Trainer:
         else:
             position.stale += 1
         if better:
-            position.best, self.best_outputs = score, outputs
+            position.best, self.best_outputs = score, outputs if exact else None
             self.best_state = {
                 name: tensor.clone() for name, tensor in self.classifier.state_dict().items()
             }

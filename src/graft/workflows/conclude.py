@@ -85,6 +85,7 @@ def conclude(
         validation=validation,
         test=tested,
         audits=trainer.position.audits,
+        cache=trainer.cache.records(),
     )
     write_report(run.folder)
     return result

@@ -11,28 +11,32 @@ from typing import Any
 
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name
+from graft.cache.feature_cache import FeatureCache
 from graft.classifier import Classifier
 from graft.config import Recipe, options, resolve, write_yaml
 from graft.data.augment import augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
+from graft.data.pixel_cache import PixelCache
 from graft.data.scan import locate
 from graft.errors import GraftError, RecipeError
 from graft.run import Run, keep_lines, next_folder, now
 from graft.strategies import Plan
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, Trainer, learning_rate, require_device
+from graft.user_cache import feature_cache
 from graft.workflows.conclude import conclude
 from graft.workflows.prepare import (
     choose_plan,
+    draft,
     graft_head,
     make_objective,
     open_backbone,
     read_images,
 )
 
-FREE_ON_RESUME = ("offline", "workers")
+FREE_ON_RESUME = ("cache", "offline", "workers")
 """Options that a resumed run may change, because they change no number."""
 
 
@@ -59,6 +63,7 @@ def fit(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     resume: bool = False,
+    explain: bool = False,
     listener: Listener | None = None,
     **overrides: Any,
 ) -> Fit:
@@ -72,6 +77,7 @@ def fit(
         environ: Variables such as `GRAFT_LR`; the command line passes `os.environ`.
         resume: Continue the run in `out` from its newest checkpoint, to the same weights as if it
             had never stopped. A run that is done is returned as it is.
+        explain: Tell the listener what is cached where, and why.
         listener: Hears of the progress; None is silent.
         overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
             `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`.
@@ -100,7 +106,7 @@ def fit(
     else:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
         job = _start(recipe, out, watch)
-    return _carry_out(job, listener, watch)
+    return _carry_out(job, listener, watch, explain)
 
 
 def plan_only(
@@ -118,7 +124,7 @@ def plan_only(
     """
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
-    backbone = open_backbone(recipe, meta=True)
+    backbone = draft(recipe).outline()
     plan = choose_plan(recipe, backbone)
     manifest, warnings = read_images(recipe, thorough=False)
     classifier = graft_head(recipe, backbone, manifest.classes)
@@ -170,12 +176,13 @@ class _Job:
 def _start(recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch) -> _Job:
     """Prepare a new run. What is quick to refuse comes before the images are read."""
     assert recipe.data.path is not None, "complete() asked for it"
-    plan = choose_plan(recipe, open_backbone(recipe, meta=True))
+    drafted = draft(recipe)
+    plan = choose_plan(recipe, drafted.outline())
     out = out or recipe.out or next_folder(recipe.data.path, recipe.backbone.name, plan.strategy)
     Run.refuse_taken(out)
     with watch("data"):
         manifest, warnings = read_images(recipe)
-    backbone = open_backbone(recipe)
+    backbone = open_backbone(recipe, drafted)
     resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training, plan.strategy)}
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update=resolved), "out": None}
@@ -229,14 +236,18 @@ def _difference(recorded: Recipe, wanted: Recipe) -> str:
     raise AssertionError("the recipes are equal")
 
 
-def _carry_out(job: _Job, listener: Listener, watch: Stopwatch) -> Fit:
+def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -> Fit:
     """Train, measure and write, and leave `run.json` saying how it ended."""
     run = job.run
     try:
         run.update(state="running", error=None)
         for warning in job.warnings:
             listener.say(warning)
-        trainer = _trainer(job, listener, watch)
+        cache = FeatureCache.at(
+            feature_cache(job.recipe.cache),
+            told=(lambda kept: listener.say(str(kept))) if explain else None,
+        )
+        trainer = _trainer(job, cache, listener, watch)
         try:
             trainer.train()
         except KeyboardInterrupt:
@@ -246,6 +257,8 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch) -> Fit:
                 listener.say(f"The best model so far is in {run.model}.")
             listener.say(f"Continue with: graft fit --resume --out {run.folder}")
             raise
+        for refusal in cache.finish():
+            listener.say(f"Not everything is kept for later runs: {refusal}")
         result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
     except KeyboardInterrupt:
         run.update(state="interrupted", finished=now())
@@ -258,8 +271,10 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch) -> Fit:
     return Fit(run.folder, trainer.classifier, result)
 
 
-def _trainer(job: _Job, listener: Listener, watch: Stopwatch) -> Trainer:
+def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatch) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
+    # Pictures are kept between epochs unless nothing is to be kept.
+    pixels = PixelCache() if cache.keeps else None
     classifier = graft_head(recipe, job.backbone, manifest.classes)
     train = Loader(
         manifest.subset("train"),
@@ -270,6 +285,7 @@ def _trainer(job: _Job, listener: Listener, watch: Stopwatch) -> Trainer:
         shuffle=True,
         seed=recipe.seed,
         workers=recipe.workers,
+        pixels=pixels,
     )
     trainer = Trainer(
         classifier,
@@ -278,6 +294,7 @@ def _trainer(job: _Job, listener: Listener, watch: Stopwatch) -> Trainer:
         classifier.loader(manifest.subset("val"), workers=recipe.workers),
         options=recipe.training,
         objective=make_objective(recipe, manifest),
+        cache=cache,
         seed=recipe.seed,
         device=recipe.device,
         folder=job.run.folder,

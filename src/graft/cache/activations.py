@@ -1,0 +1,105 @@
+"""A loader's batches with rows at the cut in the place of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graft.cache.frozen import FrozenPrefix
+from graft.cache.shelf import Shelf
+from graft.data.loader import Batch, Loader
+from graft.data.manifest import Sample
+
+CLEAN = 0
+"""The view of an image without augmentation."""
+
+OnImages = Callable[[int], None]
+
+
+class Activations:
+    """Rows at a cut for the images of a loader: found on a shelf, or made from the pictures.
+
+    Args:
+        loader: Gives order, labels and pictures.
+        prefix: Makes rows of pictures.
+        shelf: Keeps rows; None makes them anew whenever they are asked for.
+    """
+
+    def __init__(self, loader: Loader, prefix: FrozenPrefix, shelf: Shelf | None) -> None:
+        self.loader, self.prefix, self.shelf = loader, prefix, shelf
+        self._names = [_name(sample, row) for row, sample in enumerate(loader.samples)]
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self.loader)
+
+    def missing(self, view: int) -> list[int]:
+        """Return the positions of the images whose rows would have to be made."""
+        if self.shelf is None:
+            return list(range(len(self._names)))
+        there = self.shelf.find(self._ids(range(len(self._names)), view))
+        return [position for position, found in enumerate(there) if not found]
+
+    def prepare(self, view: int, told: OnImages | None = None) -> None:
+        """Make the rows of a view that are not on the shelf. Without a shelf, do nothing."""
+        if self.shelf is None:
+            return
+        with self.shelf.writer() as writer:
+            for batch in self.loader.some(self.missing(view), view):
+                names = self._ids(batch.indices.tolist(), view)
+                writer.add(names, self.prefix.rows(batch.images).numpy())
+                if told is not None:
+                    told(len(batch))
+
+    def epoch(self, number: int, view: int) -> Iterator[Batch]:
+        """Yield the batches of `loader.epoch(number, view=view)`, rows (N, size) as their images.
+
+        Whether rows are found or made, they are the same bits.
+        """
+        if self.shelf is None:
+            for batch in self.loader.epoch(number, view=view):
+                yield replace(batch, images=self.prefix.rows(batch.images))
+            return
+        for rows in self.loader.batches(number):
+            indices = torch.from_numpy(rows)
+            yield Batch(self.read(rows.tolist(), view), self.loader.labels[indices], indices)
+
+    def read(self, positions: Sequence[int], view: int) -> Tensor:
+        """Return the rows (N, size) of images; those that are missing or damaged are made."""
+        if self.shelf is None:
+            return self._made(positions, view)
+        rows, right = self.shelf.read(self._ids(positions, view))
+        found = torch.from_numpy(rows)
+        if not right.all():
+            wrong = np.flatnonzero(~right)
+            again = [positions[index] for index in wrong.tolist()]
+            found[torch.from_numpy(wrong)] = self._made(again, view)
+        return found
+
+    def everything(self, view: int, told: OnImages | None = None) -> Tensor:
+        """Return the rows (N, size) of all images of the loader, in its samples' order."""
+        self.prepare(view, told)
+        everything = range(len(self._names))
+        return self.read(everything, view) if self.shelf else self._made(everything, view, told)
+
+    def _made(self, positions: Sequence[int], view: int, told: OnImages | None = None) -> Tensor:
+        made = torch.empty(len(positions), self.prefix.size)
+        done = 0
+        for batch in self.loader.some(positions, view):
+            made[done : done + len(batch)] = self.prefix.rows(batch.images)
+            done += len(batch)
+            if told is not None:
+                told(len(batch))
+        return made
+
+    def _ids(self, positions: Sequence[int], view: int) -> list[str]:
+        return [f"{self._names[position]}:{view}" for position in positions]
+
+
+def _name(sample: object, row: int) -> str:
+    """Return what an image's rows are found under: its content, or its place in this loader."""
+    return sample.identity if isinstance(sample, Sample) else str(row)

@@ -1,0 +1,221 @@
+"""The cache of activations at the cut: what determines them, where they are kept, and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import __version__ as pillow_version
+
+from graft.cache.activations import CLEAN, Activations
+from graft.cache.disk import measure_disk
+from graft.cache.frozen import FrozenPrefix
+from graft.cache.planner import Costs, Decision, Demand, Space, decide
+from graft.cache.shelf import MemoryShelf, Shelf
+from graft.cache.store.entry import Entry
+from graft.cache.store.store import Store
+from graft.data.loader import Loader
+from graft.data.manifest import Sample
+from graft.inference import eval_batch
+from graft.memory import available_memory
+
+FORMAT = 1
+"""Raised when rows of older versions of Graft would no longer be the same."""
+
+MEMORY_SHARE = 0.25
+"""Share of the free memory that rows may take."""
+
+PROOF_IMAGES = 4
+"""Real images on which cached features are compared with the whole network's."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was decided about some rows, for people and for `run.json`.
+
+    Args:
+        what: Such as "training images".
+        cut: The stage above the cut, or "head".
+        where: "disk", "memory" or "nowhere".
+        found: Rows that were there already, as a share of those that the phase starts with.
+        reason: In words.
+    """
+
+    what: str
+    cut: str
+    where: str
+    found: float
+    reason: str
+
+    def __str__(self) -> str:
+        there = f" ({self.found:.0%} found)" if self.found else ""
+        return f"Rows at {self.cut} of {self.what}: {self.where}{there}; {self.reason}."
+
+
+class FeatureCache:
+    """Keeps what frozen stages made of images, on disk for later runs or in memory for this one.
+
+    A row is found again only if everything is the same that determines it: the file's content, the
+    frozen weights, architecture, cut, preprocessing, decoder, precision, and for an augmented view
+    the augmentation, the seed and the view's number.
+
+    Args:
+        folder: Where rows are kept between runs; None keeps none.
+        memory: Most bytes of memory for rows; None means a quarter of what is free. With 0 and
+            no folder nothing is kept.
+        told: Hears of every decision.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        memory: int | None = None,
+        told: Callable[[Kept], None] | None = None,
+    ) -> None:
+        self.store = Store(folder) if folder is not None else None
+        self.memory = memory
+        self.told = told
+        self.decisions: list[Kept] = []
+        self._entries: dict[str, Entry] = {}
+        self._make: dict[int, float] = {}
+
+    @classmethod
+    def at(cls, folder: Path | None, *, told: Callable[[Kept], None] | None = None) -> FeatureCache:
+        """Return the cache in a folder; without one, a cache that keeps nothing at all."""
+        return cls(folder, memory=None if folder else 0, told=told)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything may be kept."""
+        return self.store is not None or self.memory != 0
+
+    def activations(
+        self,
+        what: str,
+        loader: Loader,
+        prefix: FrozenPrefix,
+        weights: str,
+        *,
+        views: Sequence[int],
+        uses: int,
+    ) -> Activations:
+        """Return the rows of a loader's images, kept where that pays.
+
+        Args:
+            what: What the images are, in words.
+            loader: Of training or of clean validation images.
+            prefix: The frozen stages.
+            weights: Hash of everything that they hold.
+            views: The views of each image that will be looked at.
+            uses: How often each image will be looked at in this run.
+        """
+        entry = self._entry(loader, prefix, weights)
+        rows = Activations(loader, prefix, entry)
+        found = 0.0 if entry is None else _share_found(rows, views)
+        if found == 1:
+            self._tell(Kept(what, prefix.cut, "disk", found, "made by an earlier run"))
+            return rows
+        demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
+        decision = self._decide(demand, loader, prefix, entry)
+        shelf: Shelf | None = None
+        if decision.where == "disk" and self.store is not None:
+            self.store.make_room(demand.bytes)
+            shelf = entry
+        elif decision.where == "memory":
+            shelf = MemoryShelf(prefix.size)
+        kept = found if decision.where == "disk" else 0.0
+        self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason))
+        return Activations(loader, prefix, shelf)
+
+    def prove(self, activations: Activations, view: int = CLEAN) -> str | None:
+        """Compare rows of a view with the whole network on a few real images.
+
+        Returns:
+            In words why they cannot be trusted; None if they can.
+        """
+        loader, prefix = activations.loader, activations.prefix
+        positions = list(range(min(PROOF_IMAGES, len(loader.samples))))
+        batch = next(iter(loader.some(positions, view)))
+        return prefix.differs(batch.images, activations.read(positions, view))
+
+    def finish(self) -> list[str]:
+        """Make room for other runs, and return in words what could not be kept."""
+        if self.store is None:
+            return []
+        self.store.evict()
+        return [f"{entry.refused}." for entry in self._entries.values() if entry.refused]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every decision as JSON-ready data."""
+        return [asdict(kept) for kept in self.decisions]
+
+    def _tell(self, kept: Kept) -> None:
+        self.decisions.append(kept)
+        if self.told:
+            self.told(kept)
+
+    def _decide(
+        self, demand: Demand, loader: Loader, prefix: FrozenPrefix, entry: Entry | None
+    ) -> Decision:
+        memory = int(available_memory() * MEMORY_SHARE) if self.memory is None else self.memory
+        disk = self.store.room() if self.store is not None and entry is not None else 0
+        if not (memory or disk):
+            return Decision("nowhere", "the cache is off", 0.0)
+        write, read = measure_disk(self.store.root) if self.store and disk else (0.0, 0.0)
+        if id(prefix) not in self._make:
+            self._make[id(prefix)] = _seconds_to_make(loader, prefix)
+        costs = Costs(self._make[id(prefix)], write, read)
+        return decide(demand, costs, Space(memory, disk if write else 0))
+
+    def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> Entry | None:
+        """Return the place on disk for these rows; None if there is none that tells them apart."""
+        named = all(isinstance(sample, Sample) and sample.sha256 for sample in loader.samples)
+        if self.store is None or not named:
+            return None
+        backbone, augmentation = prefix.backbone, loader.augmentation
+        device = next(backbone.module.parameters()).device
+        facts = {
+            "format": FORMAT,
+            "graft": version("graftlearn"),
+            "torch": torch.__version__,
+            "decoder": f"pillow {pillow_version}",
+            "backbone": backbone.name,
+            "architecture": backbone.architecture,
+            "removed": list(backbone.removed),
+            "weights": weights,
+            "cut": prefix.cut,
+            "shapes": [list(shape) for shape in prefix.shapes],
+            "preprocess": loader.preprocess.to_dict(),
+            "precision": prefix.precision,
+            "device": device.type,
+            "batch": eval_batch(device),
+            "augmentation": None if augmentation is None else repr(augmentation),
+            "seed": None if augmentation is None else loader.seed,
+        }
+        entry = self.store.entry(facts, prefix.size)
+        self._entries[entry.key] = entry
+        return entry
+
+
+def _share_found(rows: Activations, views: Sequence[int]) -> float:
+    """Return the share of the rows of some views that are on the shelf."""
+    missing = sum(len(rows.missing(view)) for view in views)
+    return 1 - missing / max(1, len(views) * len(rows.loader.samples))
+
+
+def _seconds_to_make(loader: Loader, prefix: FrozenPrefix) -> float:
+    """Measure what one row costs, from the file on; the first batch only warms up."""
+    positions = list(range(min(eval_batch(torch.device("cpu")), len(loader.samples))))
+    best = float("inf")
+    for _ in range(2):
+        started = time.perf_counter()
+        for batch in loader.some(positions, CLEAN if loader.augmentation is None else 1):
+            prefix.rows(batch.images)
+        best = min(best, (time.perf_counter() - started) / len(positions))
+    return best

@@ -1,0 +1,134 @@
+"""Whether rows at a cut are worth keeping, and where: a decision from measured costs.
+
+The decision changes no number, only the time a run takes: rows that are not kept are made again,
+bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Where = Literal["memory", "disk", "nowhere"]
+
+WORTH_WRITING = 0.25
+"""Rows go to disk where writing one costs at most this share of making it: they may be wanted by a
+later run, which nobody knows yet."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured on this machine, in seconds.
+
+    Args:
+        make: To decode, augment and run one image through the frozen stages.
+        write: To write one byte to the cache's disk.
+        read: To read one byte from it.
+    """
+
+    make: float
+    write: float
+    read: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes that may be used.
+
+    Args:
+        memory: Of main memory.
+        disk: Of the cache folder's disk; 0 where there is no folder.
+    """
+
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a phase wants of the rows of some images.
+
+    Args:
+        images: How many there are.
+        views: Different views of each that the phase looks at.
+        uses: How often the phase looks at each image.
+        row_bytes: Size of one row.
+    """
+
+    images: int
+    views: int
+    uses: int
+    row_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of all rows that differ."""
+        return self.images * min(self.views, self.uses) * self.row_bytes
+
+    @property
+    def repeated(self) -> int:
+        """Rows that would be made again if none were kept."""
+        return self.images * max(0, self.uses - self.views)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where rows are kept, and why.
+
+    Args:
+        where: "memory" for this run, "disk" for later ones as well, or "nowhere".
+        reason: In words, with the figures it rests on.
+        saves: Seconds that this run is spared by it; below 0 where it costs more.
+    """
+
+    where: Where
+    reason: str
+    saves: float
+
+
+def decide(demand: Demand, costs: Costs, space: Space) -> Decision:
+    """Choose where the rows of some images are kept.
+
+    Example:
+        >>> tenth = Demand(images=1000, views=1, uses=10, row_bytes=100_000)
+        >>> costs = Costs(make=0.01, write=1e-9, read=1e-9)
+        >>> decide(tenth, costs, Space(memory=10**9, disk=10**10)).where
+        'disk'
+        >>> decide(tenth, costs, Space(memory=10**9, disk=0)).where
+        'memory'
+        >>> once = Demand(images=1000, views=1, uses=1, row_bytes=100_000)
+        >>> decide(once, costs, Space(memory=10**9, disk=0)).where
+        'nowhere'
+    """
+    write, read = costs.write * demand.row_bytes, costs.read * demand.row_bytes
+    rows = demand.bytes // demand.row_bytes if demand.row_bytes else 0
+    made, written = _milliseconds(costs.make), _milliseconds(write)
+    size = f"{rows:,} rows of {_bytes(demand.row_bytes)}, {_bytes(demand.bytes)} in all"
+    spared = demand.repeated * costs.make
+    if demand.bytes <= space.disk and write <= WORTH_WRITING * costs.make:
+        saves = spared - rows * write - demand.repeated * read
+        return Decision("disk", f"{size}; to make one takes {made}, to write it {written}", saves)
+    if demand.repeated and demand.bytes <= space.memory:
+        return Decision("memory", f"{size}; each is used {demand.uses} times", spared)
+    if not demand.repeated:
+        why = "each is used once in this run"
+    else:
+        why = f"more than the {_bytes(space.memory)} of memory that may be used"
+    if space.disk and demand.bytes > space.disk:
+        why += f", and more than the {_bytes(space.disk)} of disk"
+    elif space.disk:
+        why += f", and to write one takes {written}, to make it {made}"
+    return Decision("nowhere", f"{size}; {why}", 0.0)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"
+
+
+def _bytes(count: int) -> str:
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
