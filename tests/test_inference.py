@@ -174,7 +174,18 @@ def test_a_head_without_rows_gives_none() -> None:
     assert run_head(nn.Linear(5, 3), torch.zeros(0, 5), 8).shape == (0, 3)
 
 
-def test_a_container_of_nothing_is_still_a_network(classifier: Classifier, loader: Loader) -> None:
+def test_a_head_runs_in_fp32_whatever_is_around_it() -> None:
+    head, features = nn.Linear(50, 3), torch.rand(8, 50)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = run_head(head, features, 8)
+
+    assert torch.equal(logits, run_head(head, features, 8))
+
+
+def test_a_container_of_nothing_is_still_a_network(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Empty(nn.Sequential):
         def __init__(self) -> None:
             super().__init__()
@@ -186,7 +197,11 @@ def test_a_container_of_nothing_is_still_a_network(classifier: Classifier, loade
         def forward(self, images: Tensor) -> Tensor:
             return images.mean((2, 3)) * self.scale
 
+    folds: list[int] = []
+    monkeypatch.setattr(inference, "fold", lambda *given: folds.append(1) or fold(*given))
+
     assert run(Empty(), loader).values.shape == (11, 3)
+    assert folds == [1]
 
 
 def test_a_batch_is_small_on_a_cpu_and_large_elsewhere() -> None:

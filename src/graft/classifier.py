@@ -20,7 +20,7 @@ from graft.data.manifest import Sample
 from graft.errors import DataError
 from graft.files import refusals_are_named, replacing, sha256, write_json
 from graft.heads import build_head
-from graft.inference import eval_batch, forward, probabilities
+from graft.inference import Grafted, eval_batch, forward, probabilities
 from graft.model_folder import FORMAT, checked_weights, model_folder, read_facts
 from graft.strategies import HEAD
 
@@ -45,7 +45,7 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
 
 
-class Classifier(nn.Module):
+class Classifier(Grafted):
     """A backbone with a head grafted on, and the names of the classes.
 
     Args:
@@ -53,6 +53,8 @@ class Classifier(nn.Module):
         head: Features (N, width) to logits (N, classes).
         classes: Class names in the order of the logits.
     """
+
+    head: Head
 
     def __init__(self, backbone: Backbone, head: Head, classes: Sequence[str]) -> None:
         super().__init__()

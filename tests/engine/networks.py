@@ -54,6 +54,13 @@ class ScaledNorm(nn.BatchNorm2d):
         return super().forward(images) * 1.5
 
 
+class DoubledActivation(NormActivation):
+    """Does something to what its parts made."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * 2
+
+
 class Block(nn.Module):
     """Layers by name, and code that uses them.
 
@@ -98,11 +105,16 @@ def _asked_for_shape(block: Block, images: Tensor) -> Tensor:
     return block.norm(made).view(made.shape) if made.dim() == 4 else made
 
 
-def _tied() -> Block:
-    block = Block(
-        lambda b, x: b.norm(b.conv(x)) + b.other(x), conv=conv(), other=conv(), norm=norm()
-    )
+def _tied(use: Callable[[Block, Tensor], Tensor]) -> Block:
+    layers = (conv(bias=False) for _ in range(2))
+    block = Block(use, **dict(zip(("conv", "other"), layers, strict=True)), norm=norm())
     block.other.weight = block.conv.weight
+    return block
+
+
+def _named_twice() -> Block:
+    block = Block(lambda b, x: b.alias(b.conv(x)), conv=conv(), norm=norm())
+    block.alias = block.norm
     return block
 
 
@@ -183,7 +195,18 @@ BLOCKS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
     "output used twice": (0, lambda: Block(_used_twice, conv=conv(), norm=norm())),
     "output changed": (0, lambda: Block(_added_to, conv=conv(), norm=norm())),
     "weight used elsewhere": (0, lambda: Block(_weight_used, conv=conv(), norm=norm())),
-    "weight of two layers": (0, _tied),
+    "weight of two layers": (0, lambda: _tied(lambda b, x: b.norm(b.conv(x)) + b.other(x))),
+    "weight of an idle layer": (0, lambda: _tied(lambda b, x: b.norm(b.conv(x)))),
+    "norm of two names": (0, _named_twice),
+    "called without its bias": (
+        0,
+        lambda: Block(
+            lambda b, x: b.norm(functional.conv2d(x, b.conv.weight, padding=1)),
+            conv=conv(),
+            norm=norm(),
+        ),
+    ),
+    "more than norm and parts": (0, lambda: nn.Sequential(conv(), DoubledActivation())),
     "weight computed": (
         0,
         lambda: nn.Sequential(parametrizations.weight_norm(conv()), norm(), nn.ReLU()),

@@ -237,24 +237,60 @@ def test_a_copy_that_differs_is_not_used(defect: str, monkeypatch: pytest.Monkey
     assert "its numbers differ by" in folded.refused
 
 
+class Wayward(nn.Module):
+    """Takes another way on dark images, which noise is not."""
+
+    def __init__(self, dark: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.norm, self.dark = conv(), norm(), dark
+
+    def forward(self, batch: Tensor) -> Tensor:
+        made = self.conv(batch)
+        normal = self.norm(made)
+        return normal if batch.std() > 0.5 else self.dark(made, normal)
+
+
 def test_the_proof_is_on_the_real_images() -> None:
-    class Dim(nn.Module):
-        """Takes another way on dark images, which noise is not."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = conv(), norm()
-
-        def forward(self, batch: Tensor) -> Tensor:
-            made = self.conv(batch)
-            return self.norm(made) if batch.std() > 0.5 else self.norm(made) + made
-
-    network = randomise(Dim())
+    network = randomise(Wayward(lambda made, normal: normal + made))
 
     folded = fold(network, images())
 
     assert folded.module is network
     assert "its numbers differ by" in folded.refused
+
+
+def test_what_fails_on_noise_is_refused_whatever_the_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = randomise(Wayward(lambda made, normal: torch.ones_like(made)))
+    monkeypatch.setattr(folding, "folded_weights", without_eps)
+
+    assert "its numbers differ by" in fold(network, images()).refused
+
+
+def test_what_the_network_returns_is_in_use() -> None:
+    class Unused(nn.Sequential):
+        def forward(self, batch: Tensor) -> Tensor:
+            made = self[0](batch)
+            self[1](made)
+            return made
+
+    folded = fold(randomise(Unused(conv(), norm())), images())
+
+    assert (folded.refused, folded.folded) == (None, 0)
+
+
+def test_a_normalisation_that_cannot_rest_is_refused_and_learns_nothing() -> None:
+    class Restless(nn.BatchNorm2d):
+        def train(self, mode: bool = True) -> Restless:
+            return super().train(True)
+
+    network = nn.Sequential(conv(), Restless(WIDTH))
+
+    folded = fold(network, images())
+
+    assert folded.refused == "BatchNorm is not folded: '1' stays in training mode"
+    assert network[1].num_batches_tracked == 0
 
 
 def test_numbers_that_are_not_finite_prove_nothing() -> None:
@@ -297,15 +333,13 @@ def test_reduced_precision_around_it_does_not_disturb_the_proof() -> None:
     assert (folded.refused, folded.folded) == (None, 1)
 
 
-def test_a_copy_made_in_inference_mode_can_feed_what_is_trained() -> None:
-    network, _ = build(["plain"])
+def test_a_copy_made_in_inference_mode_may_be_used_outside() -> None:
+    network, _ = build(["plain", "norm first"])
     with torch.inference_mode():
         folded = fold(network, images())
-    weight = torch.ones(1, requires_grad=True)
 
-    (folded.module(images()) * weight).sum().backward()
-
-    assert weight.grad is not None
+    assert not any(tensor.is_inference() for tensor in folded.module.state_dict().values())
+    assert folded.module.to("meta")(images().to("meta")).is_meta
 
 
 def load(name: str, folder: Path) -> tuple[nn.Module, Tensor]:

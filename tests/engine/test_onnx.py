@@ -58,6 +58,15 @@ def test_a_row_depends_on_its_image_alone(network: nn.Module, path: Path) -> Non
     assert torch.equal(engine(batch)[0][0], whole[0])
 
 
+def test_an_engine_may_be_made_and_used_in_inference_mode(network: nn.Module, path: Path) -> None:
+    with torch.inference_mode():
+        exported = export(network, images() + 0, path)
+        (made,) = exported.engine(images() + 0)
+
+    assert exported.refused is None
+    assert torch.equal(made, exported.engine(images())[0])
+
+
 def test_an_engine_that_is_there_is_not_made_again(
     network: nn.Module, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from graft.evaluation.metrics import mean_loss, metrics
 
@@ -37,6 +40,40 @@ def test_every_number_follows_from_counting(pairs):
     low, high = found["interval"]
     assert 0 <= low <= found["accuracy"] <= high + 1e-12
     json.dumps(found, allow_nan=False)
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(2, 7))
+def test_scikit_learn_finds_the_same_scores(data, classes):
+    pairs = data.draw(
+        st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=60)
+    )
+    truth, said = (list(side) for side in zip(*pairs, strict=True))
+    logits = torch.nn.functional.one_hot(torch.tensor(said), classes).float()
+    names = [f"class {number}" for number in range(classes)]
+    found = metrics(logits, torch.tensor(truth), names)
+    everyone = list(range(classes))
+    assert found["confusion"] == confusion_matrix(truth, said, labels=everyone).tolist()
+    expected = precision_recall_fscore_support(truth, said, labels=everyone, zero_division=0)
+    for name, precision, recall, f1, support in zip(names, *expected, strict=True):
+        scores = found["per_class"][name]
+        assert scores["support"] == support
+        if support:
+            of_class = [scores["precision"], scores["recall"], scores["f1"]]
+            assert of_class == pytest.approx([precision, recall, f1])
+    average = f1_score(truth, said, labels=sorted(set(truth)), average="macro", zero_division=0)
+    assert found["macro_f1"] == pytest.approx(average)
+
+
+def test_measuring_loads_neither_scikit_learn_nor_scipy():
+    code = (
+        "import sys, torch\n"
+        "from graft.evaluation.metrics import metrics\n"
+        "metrics(torch.eye(2), torch.tensor([0, 1]), ['ants', 'bees'])\n"
+        "print({'sklearn', 'scipy'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
 
 
 @given(st.integers(1, 30), st.integers(0, 99))

@@ -57,3 +57,13 @@ def full_precision(device: torch.device) -> Iterator[None]:
     finally:
         for kind, precision in zip(kinds, before, strict=True):
             kind.fp32_precision = precision
+
+
+def in_words(error: Exception) -> str:
+    r"""Return the first line of what an error says, or its name if it says nothing.
+
+    Example:
+        >>> in_words(ValueError("no\nreally")), in_words(AssertionError())
+        ('no', 'AssertionError')
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graft.engine.agreement import TOLERANCE, differ, full_precision
+from graft.engine.agreement import TOLERANCE, differ, full_precision, in_words
 from graft.engine.modes import resting
 from graft.engine.norms import is_normalisation
 from graft.engine.pairs import Pair, find_pairs
@@ -70,7 +70,7 @@ def fold(module: nn.Module, example: Tensor, *, within: Collection[str] | None =
             with torch.no_grad(), full_precision(example.device), resting(module):
                 _prove(module(example[:_PROOF]), copied(example[:_PROOF]))
     except Exception as error:  # a network's code may fail in any way on a changed network
-        return Folded(module, refused=f"BatchNorm is not folded: {str(error).strip()}")
+        return Folded(module, refused=f"BatchNorm is not folded: {in_words(error)}")
     return Folded(copied, count)
 
 
@@ -83,8 +83,11 @@ def _folded_copy(
     copied = copy.deepcopy(module, {id(each): each for each in shared}).eval()
     if not norms:
         return copied, 0
-    if hooked := [path for path, each in copied.named_modules() if _has_hooks(each)]:
-        raise RuntimeError(f"'{hooked[0]}' has a hook, which would see other numbers")
+    for path, each in copied.named_modules():
+        if each._forward_hooks or each._forward_pre_hooks:
+            raise RuntimeError(f"'{path}' has a hook, which would see other numbers")
+        if each.training:
+            raise RuntimeError(f"'{path}' stays in training mode")
     size = _NOISE, *example.shape[1:]
     noise = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(example)
     pairs, expected = find_pairs(copied, noise)
@@ -147,10 +150,6 @@ def _prove(exact: Any, quick: Any, tolerance: float = TOLERANCE) -> None:
         raise TypeError(f"the network gives a {type(exact).__name__}, not a tensor")
     if reason := differ(exact, quick, tolerance):
         raise RuntimeError(reason)
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _lies_within(pair: Pair, paths: Collection[str]) -> bool:

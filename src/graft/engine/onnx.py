@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from graft.engine.agreement import differ, full_precision
+from graft.engine.agreement import differ, full_precision, in_words
 from graft.engine.modes import resting
 from graft.engine.silence import silence
 from graft.files import replacing
@@ -106,13 +106,12 @@ def export(module: nn.Module, example: Tensor, path: Path) -> Exported:
     if example.device.type != "cpu":
         return Exported(refused=f"ONNX Runtime is not used: the network runs on {example.device}")
     try:
-        with torch.inference_mode(False), torch.no_grad(), full_precision(example.device):
-            return Exported(_engine(module, example.clone(), path))
+        with torch.no_grad(), full_precision(example.device):
+            return Exported(_engine(module, example, path))
     except Exception as error:  # the exporter knows many ways to say that it cannot
         with suppress(OSError):
             path.unlink()
-        reason = str(error).strip().partition("\n")[0]
-        return Exported(refused=f"ONNX Runtime is not used: {reason}")
+        return Exported(refused=f"ONNX Runtime is not used: {in_words(error)}")
 
 
 def _engine(module: nn.Module, images: Tensor, path: Path) -> OnnxEngine:

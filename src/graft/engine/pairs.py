@@ -103,7 +103,7 @@ class _Watch(TorchFunctionMode):
         self.norms = [
             NormCall[_Product](path, each, self.products)
             for path, each in single.items()
-            if is_normalisation(each) and not each.training
+            if is_normalisation(each)
         ]
 
     def __torch_function__(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import sqrt
+from statistics import NormalDist
+
 
 def wilson_interval(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion, which suits small samples.
@@ -24,7 +27,11 @@ def wilson_interval(correct: int, images: int, confidence: float = 0.95) -> tupl
     """
     if not images:
         return 0.0, 1.0
-    from scipy.stats import binomtest
-
-    found = binomtest(correct, images).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)
+    quantile = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = correct / images, quantile**2 / images
+    centre = (share + spread / 2) / (1 + spread)
+    reach = sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    # Rounding must not move the bounds that are 0 and 1 exactly.
+    low = centre - reach if correct else 0.0
+    high = centre + reach if correct < images else 1.0
+    return low, high

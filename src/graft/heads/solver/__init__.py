@@ -1,0 +1,1 @@
+"""Multinomial logistic regression, solved for many strengths and folds in one go; numpy alone."""
