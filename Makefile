@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCHED := $(VENV)/.bench
 # Tests run in one process per core; a thread each keeps them out of each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 
-.PHONY: help demo test test-all check format clean
+.PHONY: help demo test test-all bench check format clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,15 +28,22 @@ test: $(READY)  ## Run the tests, without the slow ones.
 test-all: $(READY)  ## Run every test.
 	$(PYTEST)
 
+$(BENCHED): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
+bench: $(BENCHED)  ## Measure Graft against its peers on ../shared; about 25 minutes.
+	$(BIN)/python -m benchmarks --json benchmarks/results.json --write
+
 check: $(READY)  ## Lint, check types and the directions of imports.
-	$(BIN)/ruff check src tests examples tools
-	$(BIN)/ruff format --check src tests examples tools
+	$(BIN)/ruff check src tests examples tools benchmarks
+	$(BIN)/ruff format --check src tests examples tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(READY)  ## Format the code.
-	$(BIN)/ruff check --fix src tests examples tools
-	$(BIN)/ruff format src tests examples tools
+	$(BIN)/ruff check --fix src tests examples tools benchmarks
+	$(BIN)/ruff format src tests examples tools benchmarks
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -30,6 +30,9 @@ FORMAT = 1
 MEMORY_SHARE = 0.25
 """Share of the free memory that rows may take."""
 
+LEAST_TO_MAKE = 5e-4
+"""Seconds that no row takes less to make: to decode a picture of usual size takes longer."""
+
 PROOF_IMAGES = 4
 """Real images on which cached features are compared with the whole network's."""
 
@@ -168,10 +171,14 @@ class FeatureCache:
         if not (memory or disk):
             return Decision("nowhere", "the cache is off", 0.0)
         write, read = measure_disk(self.store.root) if self.store and disk else (0.0, 0.0)
+        space = Space(memory, disk if write else 0)
+        # Where rows are so small that the time to decode a picture settles it, nothing is measured.
+        at_least = decide(demand, Costs(LEAST_TO_MAKE, write, read), space)
+        if at_least.where == "disk":
+            return at_least
         if id(prefix) not in self._make:
             self._make[id(prefix)] = _seconds_to_make(loader, prefix)
-        costs = Costs(self._make[id(prefix)], write, read)
-        return decide(demand, costs, Space(memory, disk if write else 0))
+        return decide(demand, Costs(self._make[id(prefix)], write, read), space)
 
     def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> Entry | None:
         """Return the place on disk for these rows; None if there is none that tells them apart."""

@@ -107,7 +107,8 @@ def decide(demand: Demand, costs: Costs, space: Space) -> Decision:
     spared = demand.repeated * costs.make
     if demand.bytes <= space.disk and write <= WORTH_WRITING * costs.make:
         saves = spared - rows * write - demand.repeated * read
-        return Decision("disk", f"{size}; to make one takes {made}, to write it {written}", saves)
+        why = f"to write one takes {written}, less than a quarter of the {made} or more to make it"
+        return Decision("disk", f"{size}; {why}", saves)
     if demand.repeated and demand.bytes <= space.memory:
         return Decision("memory", f"{size}; each is used {demand.uses} times", spared)
     if not demand.repeated:

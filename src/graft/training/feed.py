@@ -89,13 +89,15 @@ class Feed:
             self.cache.activations(what, loader, prefix, weights, views=[CLEAN], uses=1)
             for what, loader in (("training images", self.clean), ("validation images", self.val))
         )
+        missing = len(train.missing(CLEAN)) + len(val.missing(CLEAN))
+        if missing:
+            self.listener.extracting(missing)
+        of_train, of_val = (self._everything(each, CLEAN) for each in (train, val))
         refusal = self.cache.prove(train)
         if refusal is not None:
             self.listener.say(f"Cached features are not used: {refusal}.")
             train, val = (Activations(each.loader, prefix, None) for each in (train, val))
-        missing = len(train.missing(CLEAN)) + len(val.missing(CLEAN))
-        if missing:
-            self.listener.extracting(missing)
+            of_train, of_val = (self._everything(each, CLEAN) for each in (train, val))
 
         def view(number: int) -> Tensor:
             rows = self.cache.activations(
@@ -104,7 +106,7 @@ class Feed:
             self.listener.extracting(max(1, len(rows.missing(number))))
             return self._everything(rows, number)
 
-        return Features(self._everything(train, CLEAN), self._everything(val, CLEAN), view)
+        return Features(of_train, of_val, view)
 
     def _everything(self, rows: Activations, view: int) -> Tensor:
         with self.watch("extract"):

@@ -146,7 +146,8 @@ class Trainer:
 
     def finish(self) -> None:
         """Put the best weights so far into the classifier, which is then plain and in eval mode."""
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.model is not self.classifier or self.options.precision != "fp32":
+            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if self.best_state is not None:
             self.classifier.restore(self.best_state)
         self.classifier.requires_grad_(True).eval()

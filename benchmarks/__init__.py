@@ -1,0 +1,1 @@
+"""Measures Graft against its peers and against what the machine allows. See README.md."""

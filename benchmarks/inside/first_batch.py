@@ -1,0 +1,22 @@
+"""From nothing to the features of the first batch."""
+
+from __future__ import annotations
+
+from setting import open_classifier, parser, report
+
+import graft
+from graft.inference import forward
+
+
+def main() -> None:
+    """Decode and run one batch."""
+    options = parser(__doc__).parse_args()
+    manifest = graft.assign_splits(graft.scan(options.data, check=False))
+    classifier = open_classifier(options, manifest.classes)
+    loader = classifier.loader(manifest.subset("train"))
+    _, features = next(forward(classifier.trunk, loader.epoch(0)))
+    report(images=len(features))
+
+
+if __name__ == "__main__":
+    main()

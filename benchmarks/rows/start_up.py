@@ -1,0 +1,36 @@
+"""How long a person waits for the help, and for the first batch."""
+
+from __future__ import annotations
+
+from benchmarks.contest import in_turns, middle
+from benchmarks.finding import Finding, Target
+from benchmarks.place import Place
+from benchmarks.row import Row
+
+NAME = "start-up"
+
+
+def findings(place: Place) -> list[Finding]:
+    """Measure."""
+    done = in_turns(
+        {
+            "help": lambda: place.command("--help"),
+            "batch": lambda: place.inside("first_batch"),
+        },
+        place.repeat,
+    )
+    wanted = (("help", "graft --help", 0.3), ("batch", "from nothing to the first batch", 3.0))
+    return [
+        Finding(
+            NAME,
+            "",
+            f"{measure}, whole process",
+            middle([one.seconds for one in done[name]]),
+            "s",
+            Target("at most", seconds),
+        )
+        for name, measure, seconds in wanted
+    ]
+
+
+ROW = Row(NAME, "the help, and the first batch", 0.5, findings)
