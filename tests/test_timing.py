@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from graft import timing
@@ -40,7 +42,7 @@ def test_an_activity_within_another_counts_once(clock):
 
 def test_time_spent_before_an_error_counts(clock):
     watch = timing.Stopwatch()
-    with pytest.raises(ValueError), watch("train"), watch("data"):  # noqa: PT011
+    with suppress(ValueError), watch("train"), watch("data"):
         clock(5)
         raise ValueError
     assert (watch.spent("data"), watch.spent("train")) == (5, 0)

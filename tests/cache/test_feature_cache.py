@@ -75,9 +75,9 @@ def test_another_version_of_anything_that_makes_rows_finds_none(
     import graft.cache.feature_cache as module
 
     fill(tmp_path, make_loader(), prefix)
-    for name in ("pillow_version", "FORMAT"):
+    for name, other in (("decoder", lambda: "another"), ("FORMAT", 0)):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, "0")
+            patch.setattr(module, name, other)
             assert found(tmp_path, make_loader(), prefix) == 0
     assert found(tmp_path, make_loader(), prefix) == 14
 

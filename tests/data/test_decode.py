@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graft.data.augment import Augmentation
-from graft.data.decode import decode, examine, is_picture
+from graft.data.decode import decode, decoder, examine, is_picture
 from graft.data.preprocess import CROPS, Preprocess
 from graft.data.reduction import whole_size
 from graft.data.transforms import RandomResizedCrop
@@ -370,3 +370,11 @@ def photograph(width: int, height: int, seed: int) -> Image.Image:
             total[..., channel] += np.asarray(layer) / 2**octave
     total = (total - total.mean()) / total.std() * 50 + 128
     return Image.fromarray(total.clip(0, 255).astype(np.uint8))
+
+
+def test_the_decoder_is_named_with_all_that_pixels_depend_on(monkeypatch):
+    named = decoder()
+    monkeypatch.setattr("graft.data.decode.MARGIN", 3)
+    assert decoder() != named
+    monkeypatch.setattr("PIL.__version__", "0.0.1")
+    assert "pillow 0.0.1" in decoder()

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from graft.data.scan import scan
+from graft.data.decode import _load
+from graft.data.scan import known_pictures, scan
 from graft.data.split import assign_splits
 from graft.errors import DataError
 
@@ -42,6 +43,25 @@ def test_without_the_check_damage_behind_the_header_stays_unseen(make_folder):
     photo.write_bytes(photo.read_bytes()[:-200])
     assert [s.state for s in scan(root, check=False).samples] == ["ok"]
     assert [s.state for s in scan(root).samples] == ["truncated"]
+
+
+def test_pictures_known_by_their_content_are_not_decoded_again(make_folder, monkeypatch):
+    root = make_folder({"ants": 4, "bees": 4})
+    (root / "ants/000.jpg").write_bytes((root / "bees/000.jpg").read_bytes()[:-200])
+    first = scan(root)
+    known = known_pictures(first.samples)
+    assert len(known) == 7
+    assert scan(root, known=known).samples == first.samples
+    (root / "ants/001.jpg").rename(root / "bees/renamed.jpg")
+    (root / "ants/002.jpg").write_bytes(b"")
+    opened = []
+    monkeypatch.setattr(
+        "graft.data.decode._load", lambda image, load=_load: opened.append(image) or load(image)
+    )
+    again = scan(root, known=known)
+    assert again.samples == scan(root).samples
+    assert {sample.state for sample in again.set_aside} == {"truncated", "zero bytes"}
+    assert len(opened) == 1 + 7, "only the damaged one in the first scan, all in the second"
 
 
 def test_a_runs_split_table_reads_back_as_the_same_manifest(make_folder, tmp_path):

@@ -37,6 +37,20 @@ def test_in_turns_the_threads_rest_while_a_batch_is_consumed():
     assert counts == [90] * 3 + [180] * 3 + [270] * 3 + [300]
 
 
+def test_in_turns_a_batch_comes_once_those_of_its_group_are_made():
+    done, released = [], threading.Event()
+    threading.Timer(0.1, released.set).start()
+
+    def make(row: int) -> None:
+        if row >= 30:
+            released.wait(10)
+        done.append(row)
+
+    batches = [np.arange(start, start + 30) for start in range(0, 90, 30)]
+    next(made_by_threads(batches, make, workers=2, overlap=False))
+    assert len(done) == 90
+
+
 def test_with_overlap_the_threads_go_on_while_a_batch_is_consumed():
     third = threading.Event()
     batches = [np.array([row]) for row in range(5)]

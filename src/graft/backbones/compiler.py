@@ -42,7 +42,7 @@ def without_compiler() -> Iterator[None]:
             return
         left_alone: list[Callable[..., Any]] = []
         answers: dict[str, dict[str, Any]] = {
-            _COMPILER: {"__path__": [], "disable": _Disable(left_alone)},
+            _COMPILER: {"disable": _Disable(left_alone)},
             _UTILITIES: {"is_compile_supported": _is_compile_supported},
         }
         sys.modules.update({name: _StandIn(name, known) for name, known in answers.items()})
@@ -82,7 +82,8 @@ class _StandIn(ModuleType):
         self.__dict__.update(known)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        looked_into = (self.__name__, name) == (_COMPILER, "__path__")  # for another submodule
+        if name.startswith("__") and not looked_into:
             raise AttributeError(name)  # only the import system looks for these
         _remove_stand_ins()
         return getattr(importlib.import_module(self.__name__), name)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import __version__ as pillow_version
 
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.disk import measure_disk
@@ -19,6 +18,7 @@ from graft.cache.planner import Costs, Decision, Demand, Space, decide
 from graft.cache.shelf import MemoryShelf, Shelf
 from graft.cache.store.entry import Entry
 from graft.cache.store.store import Store
+from graft.data.decode import decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.inference import eval_batch
@@ -191,7 +191,7 @@ class FeatureCache:
             "format": FORMAT,
             "graft": version("graftlearn"),
             "torch": torch.__version__,
-            "decoder": f"pillow {pillow_version}",
+            "decoder": decoder(),
             "backbone": backbone.name,
             "architecture": backbone.architecture,
             "removed": list(backbone.removed),

@@ -12,8 +12,9 @@ def draw(spec: dict[str, Any]) -> str:
     """Return a chart as an SVG element to put into a page.
 
     The element scales with its column and carries no namespace URL; its colours are the page's.
-    The first chart of a process costs about 0.8 s (vl-convert starts its JavaScript engine),
-    each further one less than 0.1 s.
+    The first chart of a process costs 0.4 s or more (vl-convert starts its JavaScript engine), each
+    further one less than 0.1 s. Starting it earlier in a thread gains nothing: it holds the
+    interpreter's lock all the while.
 
     Args:
         spec: A Vega-Lite specification with its data inside.

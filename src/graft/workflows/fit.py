@@ -40,6 +40,10 @@ FREE_ON_RESUME = ("cache", "offline", "workers")
 """Options that a resumed run may change, because they change no number."""
 
 
+PICTURES = 1 << 30
+"""Most bytes of decoded pictures that are kept in memory between epochs."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """What `fit` returns.
@@ -273,8 +277,8 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -
 
 def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatch) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
-    # Pictures are kept between epochs unless nothing is to be kept.
-    pixels = PixelCache() if cache.keeps else None
+    # Pictures are looked at again only by epochs, and kept unless nothing is to be kept.
+    pixels = PixelCache(PICTURES) if cache.keeps and job.plan.epochs else None
     classifier = graft_head(recipe, job.backbone, manifest.classes)
     train = Loader(
         manifest.subset("train"),
