@@ -7,22 +7,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from graft.backbones.backbone import Backbone
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.disk import measure_disk
 from graft.cache.frozen import FrozenPrefix
 from graft.cache.planner import Costs, Decision, Demand, Space, decide
 from graft.cache.shelf import MemoryShelf, Shelf
 from graft.cache.store.entry import Entry
+from graft.cache.store.keys import key_of
 from graft.cache.store.store import Store
 from graft.data.decode import decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
+from graft.engine.onnx import engine_facts, worth_exporting
 from graft.inference import eval_batch
 from graft.memory import available_memory
+from graft.strategies import HEAD
 
 FORMAT = 1
 """Raised when rows of older versions of Graft would no longer be the same."""
@@ -82,6 +87,8 @@ class FeatureCache:
         told: Callable[[Kept], None] | None = None,
     ) -> None:
         self.store = Store(folder) if folder is not None else None
+        self.engines = folder.parent / "engines" if folder is not None else None
+        self._scratch: TemporaryDirectory[str] | None = None
         self.memory = memory
         self.told = told
         self.decisions: list[Kept] = []
@@ -147,6 +154,36 @@ class FeatureCache:
         batch = next(iter(loader.some(positions, view)))
         return prefix.differs(batch.images, activations.read(positions, view))
 
+    def trunk(self, backbone: Backbone, weights: str, images: int, precision: str) -> FrozenPrefix:
+        """Return what makes the features of training images, by the engine that pays for so many.
+
+        Which engine follows from the number of images alone, so that the same command gets the same
+        numbers whatever is in the cache.
+
+        Args:
+            backbone: All of it frozen.
+            weights: Hash of everything that it holds.
+            images: How many will go through it.
+            precision: Arithmetic.
+        """
+        device = next(backbone.module.parameters()).device
+        if device.type != "cpu" or precision != "fp32" or not worth_exporting(images):
+            return FrozenPrefix(backbone, HEAD, precision=precision)
+        folder = self.engines
+        if folder is None:
+            self._scratch = self._scratch or TemporaryDirectory(prefix="graft-")
+            folder = Path(self._scratch.name)
+        preprocess = backbone.preprocess
+        facts = {
+            **engine_facts(),
+            "weights": weights,
+            "architecture": backbone.architecture,
+            "removed": list(backbone.removed),
+            "input": [preprocess.channels, preprocess.height, preprocess.width],
+            "batch": eval_batch(device),
+        }
+        return FrozenPrefix(backbone, HEAD, exported=folder / f"{key_of(facts)}.onnx")
+
     def finish(self) -> list[str]:
         """Make room for other runs, and return in words what could not be kept."""
         if self.store is None:
@@ -200,6 +237,7 @@ class FeatureCache:
             "shapes": [list(shape) for shape in prefix.shapes],
             "preprocess": loader.preprocess.to_dict(),
             "precision": prefix.precision,
+            "engine": engine_facts() if prefix.exported else "folded",
             "device": device.type,
             "batch": eval_batch(device),
             "augmentation": None if augmentation is None else repr(augmentation),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from graft.backbones.backbone import Backbone
 from graft.backbones.cut import Cut
 from graft.engine import fold, resting
+from graft.engine.onnx import export
 from graft.errors import BackboneError
 from graft.inference import autocast, eval_batch
 from graft.strategies import HEAD
@@ -33,6 +35,8 @@ class FrozenPrefix:
         backbone: Its stages below the cut must not change while this is in use.
         cut: The first stage above, or `"head"` where the whole trunk is frozen.
         precision: Arithmetic of the frozen stages: fp32, bf16 or fp16.
+        exported: File for the whole trunk as ONNX Runtime takes it, made if it is not there; None
+            leaves it to torch.
 
     Raises:
         BackboneError: The backbone cannot be cut there.
@@ -48,8 +52,17 @@ class FrozenPrefix:
         True
     """
 
-    def __init__(self, backbone: Backbone, cut: str, *, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        cut: str,
+        *,
+        precision: str = "fp32",
+        exported: Path | None = None,
+    ) -> None:
         self.backbone = backbone
+        self.exported = exported if cut == HEAD else None
+        self.refused: str | None = None
         self.cut = cut
         self.precision = precision
         self._above = None if cut == HEAD else Cut(backbone, cut)
@@ -57,7 +70,7 @@ class FrozenPrefix:
             raise BackboneError(
                 f"What crosses '{cut}' is not of float32 numbers alone.", "It is not cached."
             )
-        self._below: Cut | torch.nn.Module | None = None
+        self._below: Cut | Callable[[Tensor], Tensor] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -132,8 +145,14 @@ class FrozenPrefix:
             return self._below.prefix(images)
         return (self._below(images),)
 
-    def _folded(self, images: Tensor) -> Cut | torch.nn.Module:
+    def _folded(self, images: Tensor) -> Cut | Callable[[Tensor], Tensor]:
         """Return the frozen part with BatchNorm folded, from a copy of the network."""
+        if self.exported is not None:
+            made = export(self.backbone.module, images, self.exported)
+            self.refused = made.refused
+            if made.engine is not None:
+                engine = made.engine
+                return lambda given: engine(given)[0]
         if self._above is None:
             return fold(self.backbone.module, images).module
         names = [stage.name for stage in self.backbone.stages]
