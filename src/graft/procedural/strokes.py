@@ -1,0 +1,65 @@
+"""Characters of scripts that nobody writes: a few Bezier strokes with a pen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageDraw
+
+from graft.procedural.layer import Layer
+from graft.procedural.placement import Placement
+
+POINTS = np.linspace(0, 1, 16)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """A character.
+
+    Args:
+        controls: Control points of its cubic curves, shape (strokes, 4, 2).
+    """
+
+    controls: NDArray[np.float64]
+
+    turn = 0.35
+    solid = False
+
+    @classmethod
+    def category(cls, rng: np.random.Generator) -> Strokes:
+        """Draw a category; most strokes go on where the one before ended."""
+        controls = rng.uniform(-1, 1, (int(rng.integers(1, 4)), 4, 2))
+        for index in range(1, len(controls)):
+            if rng.random() < 0.6:
+                controls[index, 0] = controls[index - 1, 3]
+        low, high = controls.min(axis=(0, 1)), controls.max(axis=(0, 1))
+        return cls(2 * (controls - low) / (high - low) - 1)
+
+    def draw(self, rng: np.random.Generator, placement: Placement) -> Layer:
+        """Draw one, with an unsteady hand and any pen."""
+        layer = Layer.blank(placement.size)
+        pen = rng.uniform(0.08, 0.3) * placement.unit
+        for stroke in self.controls + rng.normal(0, 0.08, self.controls.shape):
+            line(layer, placement.pixels(_bezier(stroke)), pen)
+        return layer
+
+
+def _bezier(controls: NDArray[np.float64]) -> NDArray[np.float64]:
+    first, second, third, fourth = controls
+    rest = 1 - POINTS
+    return np.asarray(
+        rest**3 * first
+        + 3 * rest**2 * POINTS * second
+        + 3 * rest * POINTS**2 * third
+        + POINTS**3 * fourth
+    )
+
+
+def line(layer: Layer, points: NDArray[np.float64], pen: float) -> None:
+    """Draw a line with a round pen, whose width is in pixels."""
+    draw, half = ImageDraw.Draw(layer.cover), pen / 2
+    draw.line(points.ravel().tolist(), fill=255, width=max(1, round(pen)), joint="curve")
+    for x, y in (points[0], points[-1]):
+        draw.ellipse((x - half, y - half, x + half, y + half), fill=255)
