@@ -161,6 +161,10 @@ def padded_batches(rows: Tensor, batch: int) -> Iterator[tuple[Tensor, int]]:
         >>> [(len(part), real) for part, real in padded_batches(torch.ones(5, 2), 4)]
         [(4, 4), (4, 1)]
     """
+    if len(rows) == batch:
+        yield rows, batch
+        return
+    # Copies of the others, since a network's last bits may depend on where in memory rows begin.
     for part in torch.split(rows, batch):
         yield torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])]), len(part)
 

@@ -82,9 +82,11 @@ class Activations:
 
     def everything(self, view: int, told: OnImages | None = None) -> Tensor:
         """Return the rows (N, size) of all images of the loader, in its samples' order."""
-        self.prepare(view, told)
         everything = range(len(self._names))
-        return self.read(everything, view) if self.shelf else self._made(everything, view, told)
+        if self.shelf is None:
+            return self._made(everything, view, told)
+        self.prepare(view, told)
+        return self.read(everything, view)
 
     def _made(self, positions: Sequence[int], view: int, told: OnImages | None = None) -> Tensor:
         made = torch.empty(len(positions), self.prefix.size)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -93,7 +95,7 @@ class FeatureCache:
         self.told = told
         self.decisions: list[Kept] = []
         self._entries: dict[str, Entry] = {}
-        self._make: dict[int, float] = {}
+        self._make: WeakKeyDictionary[FrozenPrefix, float] = WeakKeyDictionary()
 
     @classmethod
     def at(cls, folder: Path | None, *, told: Callable[[Kept], None] | None = None) -> FeatureCache:
@@ -132,7 +134,7 @@ class FeatureCache:
             self._tell(Kept(what, prefix.cut, "disk", found, "made by an earlier run"))
             return rows
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
-        decision = self._decide(demand, loader, prefix, entry)
+        decision = self._decide(demand, loader, views[0], prefix, entry)
         shelf: Shelf | None = None
         if decision.where == "disk" and self.store is not None:
             self.store.make_room(demand.bytes)
@@ -200,22 +202,32 @@ class FeatureCache:
         if self.told:
             self.told(kept)
 
+    @cached_property
+    def _disk(self) -> tuple[float, float]:
+        """The seconds that writing and reading a byte take."""
+        return (0.0, 0.0) if self.store is None else measure_disk(self.store.root)
+
     def _decide(
-        self, demand: Demand, loader: Loader, prefix: FrozenPrefix, entry: Entry | None
+        self,
+        demand: Demand,
+        loader: Loader,
+        view: int,
+        prefix: FrozenPrefix,
+        entry: Entry | None,
     ) -> Decision:
         memory = int(available_memory() * MEMORY_SHARE) if self.memory is None else self.memory
         disk = self.store.room() if self.store is not None and entry is not None else 0
         if not (memory or disk):
             return Decision("nowhere", "the cache is off", 0.0)
-        write, read = measure_disk(self.store.root) if self.store and disk else (0.0, 0.0)
+        write, read = self._disk if disk else (0.0, 0.0)
         space = Space(memory, disk if write else 0)
         # Where rows are so small that the time to decode a picture settles it, nothing is measured.
         at_least = decide(demand, Costs(LEAST_TO_MAKE, write, read), space)
         if at_least.where == "disk":
             return at_least
-        if id(prefix) not in self._make:
-            self._make[id(prefix)] = _seconds_to_make(loader, prefix)
-        return decide(demand, Costs(self._make[id(prefix)], write, read), space)
+        if prefix not in self._make:
+            self._make[prefix] = _seconds_to_make(loader, view, prefix)
+        return decide(demand, Costs(self._make[prefix], write, read), space)
 
     def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> Entry | None:
         """Return the place on disk for these rows; None if there is none that tells them apart."""
@@ -254,13 +266,13 @@ def _share_found(rows: Activations, views: Sequence[int]) -> float:
     return 1 - missing / max(1, len(views) * len(rows.loader.samples))
 
 
-def _seconds_to_make(loader: Loader, prefix: FrozenPrefix) -> float:
+def _seconds_to_make(loader: Loader, view: int, prefix: FrozenPrefix) -> float:
     """Measure what one row costs, from the file on; the first batch only warms up."""
     positions = list(range(min(eval_batch(torch.device("cpu")), len(loader.samples))))
     best = float("inf")
     for _ in range(2):
         started = time.perf_counter()
-        for batch in loader.some(positions, CLEAN if loader.augmentation is None else 1):
+        for batch in loader.some(positions, view):
             prefix.rows(batch.images)
         best = min(best, (time.perf_counter() - started) / len(positions))
     return best

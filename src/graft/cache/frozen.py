@@ -14,7 +14,7 @@ from graft.backbones.cut import Cut
 from graft.engine import fold, resting
 from graft.engine.onnx import export
 from graft.errors import BackboneError
-from graft.inference import autocast, eval_batch
+from graft.inference import autocast, eval_batch, padded_batches
 from graft.strategies import HEAD
 
 TOLERANCE = 1e-4
@@ -95,12 +95,10 @@ class FrozenPrefix:
         device = next(self.backbone.module.parameters()).device
         batch = eval_batch(device)
         made = []
-        for part in torch.split(images.to(device), batch):
-            padded = torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])
-            padded = padded.contiguous(memory_format=torch.channels_last)
+        for part, real in padded_batches(images.to(device), batch):
             with autocast(device, self.precision):
-                crossing = self._run(padded)
-            made.append(_pack(crossing)[: len(part)].float().cpu())
+                crossing = self._run(part.contiguous(memory_format=torch.channels_last))
+            made.append(_pack(crossing)[:real].float().cpu())
         return torch.cat(made)
 
     def features(self, rows: Tensor) -> Tensor:

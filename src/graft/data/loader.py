@@ -163,7 +163,10 @@ class Loader:
         chunks = _chunks(wanted, self.batch_size, -(-len(wanted) // self.batch_size))
         for batch in self._load(chunks, view):
             real = batch.indices != PADDING
-            yield Batch(batch.images[real], batch.labels[real], batch.indices[real])
+            if real.all():
+                yield batch
+            else:
+                yield Batch(batch.images[real], batch.labels[real], batch.indices[real])
 
     def _load(self, batches: Sequence[Rows], view: int) -> Iterator[Batch]:
         threads = made_by_threads(
