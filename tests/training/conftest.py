@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.classifier import Classifier
@@ -23,6 +23,11 @@ from graft.strategies import Plan, StrategyOptions, make_plan
 from graft.training import Trainer
 
 STAGES = ("stem", "stage1", "stage2")
+
+
+def state(trainer: Trainer) -> dict[str, Tensor]:
+    """Return a copy of everything that a trainer's classifier holds."""
+    return {name: tensor.clone() for name, tensor in trainer.classifier.state_dict().items()}
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

@@ -9,17 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graft.data.loader import Batch
-from graft.errors import DivergedError, GraftError, ResourceError
+from graft.errors import DivergedError, GraftError
 from graft.run import read_lines
 from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions
-from graft.training import CrossEntropy, Objective, Progress, Silent
-
-STAGES = ("stem", "stage1", "stage2")
-
-
-def state(trainer):
-    return {name: tensor.clone() for name, tensor in trainer.classifier.state_dict().items()}
+from graft.training import CrossEntropy, Objective, Silent
+from tests.training.conftest import STAGES, state
 
 
 def same(first, second):
@@ -98,7 +92,7 @@ def test_the_audit_of_every_phase_is_kept(make_trainer):
 
 def test_every_parameter_is_in_the_optimizer_from_step_0(make_trainer):
     trainer = make_trainer("gradual")
-    held = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    held = {id(p) for group in trainer.steps.optimizer.param_groups for p in group["params"]}
     assert held == {id(parameter) for parameter in trainer.classifier.parameters()}
 
 
@@ -108,7 +102,9 @@ def test_momentum_survives_the_change_of_phase(make_trainer):
 
     class Watch(Silent):
         def phase(self, phase, index, count):
-            momenta = [trainer.optimizer.state[p] for p in trainer.classifier.head.parameters()]
+            momenta = [
+                trainer.steps.optimizer.state[p] for p in trainer.classifier.head.parameters()
+            ]
             seen.append([m["momentum_buffer"].clone() for m in momenta if m])
 
     trainer.listener = Watch()
@@ -236,19 +232,6 @@ def test_a_run_killed_while_it_saves_resumes_to_the_same_weights(
     assert same(state(whole), state(resumed))
 
 
-def test_accumulation_takes_the_same_step_as_the_whole_batch(make_trainer):
-    steps = []
-    for parts in (1, 3):
-        trainer = make_trainer(batch_size=8, accumulate=parts, optimizer="sgd", label_smoothing=0)
-        trainer.classifier.eval()  # drop-out would draw per part
-        batch = next(iter(trainer.train_loader.epoch(0)))
-        trainer.optimizer.param_groups[0]["lr"] = 0.1
-        trainer._step(batch, Progress(0, 1, 1), trainer.model)
-        steps.append(state(trainer))
-    for name in steps[0]:
-        torch.testing.assert_close(steps[0][name], steps[1][name], rtol=1e-4, atol=1e-6)
-
-
 class Explodes:
     """Returns a loss that is not finite at some steps, and cross-entropy at the others."""
 
@@ -313,33 +296,6 @@ def test_a_validation_loss_that_is_not_finite_is_rolled_back_as_well(make_traine
     assert trainer.position.rate_scale == pytest.approx(0.1)
 
 
-def test_out_of_memory_halves_the_parts_and_takes_the_same_step(make_trainer):
-    class Greedy:
-        """Runs out of memory above four images at a time."""
-
-        def __call__(self, model, batch, progress):
-            if len(batch) > 4:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return CrossEntropy(0.1)(model, batch, progress)
-
-    plan = Plan("custom", STAGES, (Phase("head", "gradient", 1, {"head": 1.0}),), 1)
-    roomy = make_trainer(plan=plan)
-    tight = make_trainer(plan=plan, trainer={"objective": Greedy()})
-    roomy.train()
-    tight.train()
-    for name, tensor in state(roomy).items():
-        torch.testing.assert_close(tensor, state(tight)[name], rtol=1e-3, atol=1e-5)
-
-
-def test_an_image_that_alone_is_too_large_is_a_resource_error(make_trainer):
-    class Full:
-        def __call__(self, model, batch, progress):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(ResourceError, match="does not fit"):
-        make_trainer(trainer={"objective": Full()}).train()
-
-
 def test_the_training_loss_is_the_mean_over_images_not_over_batches(make_trainer, tmp_path):
     class PerBatch:
         """A loss of 1 for each image of a batch of 8 and 2 for each of a smaller one."""
@@ -392,6 +348,7 @@ def test_the_metrics_have_a_line_per_epoch_with_the_keys_of_the_design(make_trai
     assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
     keys = {"phase", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "best"}
     assert all(keys <= set(line) for line in lines[1:])
+    assert lines[0]["probe"]["strength"] > 0
     json.dumps(lines, allow_nan=False)
 
 
@@ -401,15 +358,6 @@ def test_a_solved_head_is_not_beaten_by_gradient_steps_on_its_own_loss(make_trai
     outputs = trainer.solved_outputs
     loss = torch.nn.functional.cross_entropy(outputs.values, outputs.labels)
     assert loss < 1.0986  # what guessing among three classes costs
-
-
-def test_a_batch_cut_into_parts_loses_no_image():
-    from graft.training.trainer import _cut
-
-    batch = Batch(torch.arange(7.0).view(7, 1, 1, 1), torch.arange(7), torch.arange(7))
-    parts = list(_cut(batch, 3))
-    assert torch.cat([part.indices for part in parts]).tolist() == list(range(7))
-    assert {len(part) for part in parts} == {2, 3}
 
 
 def test_a_phase_is_judged_by_its_own_best_result_not_by_that_of_an_earlier_one(make_trainer):

@@ -15,6 +15,7 @@ from graft.errors import DataError, GraftError, RecipeError, ResourceError
 from graft.files import sha256
 from graft.run import Run, read_lines
 from graft.training import Silent
+from tests.test_startup import loaded_after
 from tests.workflows.conftest import SMALL, write_photos
 
 
@@ -79,6 +80,14 @@ def test_the_result_says_that_validation_chose_it_only_where_it_did(
     assert fitted.result["selected_on"] == "validation"
     probe = graft.fit(photos, out=tmp_path / "r", weights=str(weights), **SMALL)
     assert probe.result["selected_on"] is None
+
+
+def test_the_result_says_how_its_solved_head_was_found(fitted, photos, weights, tmp_path):
+    line = next(iter(read_lines(fitted.run / "metrics.jsonl")))
+    assert fitted.result["probe"] == line["probe"]
+    options = {"weights": str(weights), "strategy": "full", "epochs": 1, **SMALL}
+    full = graft.fit(photos, out=tmp_path / "r", head_start="random", **options)
+    assert full.result["probe"] is None
 
 
 def test_evaluate_and_predict_agree_with_the_run_exactly(fitted, photos):
@@ -232,6 +241,7 @@ def test_ctrl_c_leaves_a_usable_run_that_resumes_to_the_same_weights(photos, wei
     assert graft.load(tmp_path / "r").predict(photos / "val/red/00.png")
     resumed = graft.fit(out=tmp_path / "r", resume=True)
     assert Run.open(tmp_path / "r").state()["state"] == "done"
+    assert resumed.result["probe"] == whole.result["probe"] is not None
     for name in ("model/model.safetensors", "predictions.csv"):
         assert sha256(resumed.run / name) == sha256(whole.run / name)
     epochs = [
@@ -413,3 +423,11 @@ def test_a_resumed_run_may_use_another_cache(photos, weights, tmp_path):
         graft.fit(photos, out=tmp_path / "r", listener=CtrlC(4), **options)
     resumed = graft.fit(out=tmp_path / "r", resume=True, cache=str(tmp_path / "cache"))
     assert shas(resumed.run) == shas(whole.run)
+
+
+def test_the_same_command_again_loads_only_what_it_needs(photos, weights, tmp_path):
+    graft.fit(photos, out=tmp_path / "a", weights=str(weights), **SMALL)
+    again = {"data": str(photos), "out": str(tmp_path / "b"), "weights": str(weights), **SMALL}
+    loaded = loaded_after(f"import graft; graft.fit(**{again!r})")
+    unwanted = {"sympy", "torch._dynamo", "torch.distributed.tensor", "scipy", "sklearn", "timm"}
+    assert not unwanted & loaded

@@ -27,6 +27,7 @@ class Solution:
         at_edge: Whether the strength is the first or the last of those offered, so that a better
             one may lie beyond.
         images: On how many images the strength was chosen; 0 where there was nothing to choose by.
+        folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided; 1 for not at all.
     """
 
@@ -36,6 +37,7 @@ class Solution:
     scores: dict[float, float] = field(default_factory=dict)
     at_edge: bool = False
     images: int = 0
+    folds: int = 0
     temperature: float = 1.0
 
     def install(self, head: LinearHead) -> None:
@@ -127,5 +129,6 @@ def solve(
         probe.scores,
         probe.at_edge,
         probe.images,
+        probe.folds,
         probe.temperature,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graft.report.record import Record
-from graft.report.words import count, duration
+from graft.report.words import count, duration, percent
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
@@ -31,6 +31,8 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ),
         ("trainable parameters", _counted(result.get("trainable_parameters"))),
         ("best epoch", result.get("best_epoch")),
+        ("solved head", solved_head(result.get("probe") or {})),
+        ("without learning", unlearned(result.get("probe") or {})),
         ("BatchNorm", result.get("batch_norm")),
         ("seed", run.get("seed")),
         ("started", run.get("started")),
@@ -74,6 +76,41 @@ def time_spent(seconds: dict[str, Any]) -> str | None:
         f"{name} {duration(value)}" for name, value in seconds.items() if name != "total" and value
     )
     return duration(seconds["total"]) + (f" ({parts})" if parts else "")
+
+
+def solved_head(probe: dict[str, Any]) -> str | None:
+    """Return how a solved head was found, or None if there is none.
+
+    Example:
+        >>> solved_head({"strength": 1e-3, "tried": 24, "folds": 5, "temperature": 1.25})
+        'strength 0.001, the best of 24 in 5 folds; logits divided by 1.25'
+        >>> solved_head({"strength": 10.0, "tried": 36, "folds": 5, "at_edge": True})
+        'strength 10, the best of 36 in 5 folds, at the edge of what was offered'
+        >>> solved_head({"strength": 1e-3, "tried": 0, "folds": 0})
+        'strength 0.001, with too few images to choose by'
+    """
+    if "strength" not in probe:
+        return None
+    found = f"strength {probe['strength']:g}"
+    if not probe.get("folds"):
+        return f"{found}, with too few images to choose by"
+    found += f", the best of {count(probe.get('tried') or 0)} in {count(probe['folds'])} folds"
+    if probe.get("at_edge"):
+        found += ", at the edge of what was offered"
+    heat = probe.get("temperature") or 1
+    return found if heat == 1 else f"{found}; logits divided by {heat:.3g}"
+
+
+def unlearned(probe: dict[str, Any]) -> str | None:
+    """Return how right one is on the solved head's features without learning, if it was measured.
+
+    Example:
+        >>> unlearned({"prototypes": 0.9542, "knn": None})
+        'nearest class mean 95.4%'
+    """
+    ways = (("nearest class mean", "prototypes"), ("nearest neighbours", "knn"))
+    known = [(name, probe[key]) for name, key in ways if probe.get(key) is not None]
+    return ", ".join(f"{name} {percent(value)}" for name, value in known) or None
 
 
 def _audit(audit: dict[str, Any]) -> str:

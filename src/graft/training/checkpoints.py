@@ -59,6 +59,7 @@ class Position:
         rate_scale: Factor on every learning rate, lowered after a loss that was not finite.
         best: The best result so far, over all phases.
         solved: Whether the plan's solved head is in place.
+        probe: How it was found; see `graft.training.solving.describe`.
         accuracies: Validation accuracy of each gradient epoch, which the plateau schedule replays.
         fingerprints: What the frozen stages hashed to when the current phase began.
         audits: Results of the freeze audits of the phases before.
@@ -73,6 +74,7 @@ class Position:
     rate_scale: float = 1.0
     best: Score | None = None
     solved: bool = False
+    probe: dict[str, Any] | None = None
     accuracies: list[float] = field(default_factory=list)
     fingerprints: dict[str, str] | None = None
     audits: list[dict[str, object]] = field(default_factory=list)

@@ -44,7 +44,6 @@ class Feed:
 
     Args:
         classifier: What is trained.
-        model: The classifier, prepared for the device.
         plan: Says what is frozen.
         train: Loader of augmented training images.
         clean: Loader of clean training images.
@@ -58,7 +57,6 @@ class Feed:
     def __init__(
         self,
         classifier: Classifier,
-        model: Model,
         plan: Plan,
         train: Loader,
         clean: Loader,
@@ -69,7 +67,7 @@ class Feed:
         listener: Listener,
         watch: Stopwatch,
     ) -> None:
-        self.classifier, self.model, self.plan = classifier, model, plan
+        self.classifier, self.plan = classifier, plan
         self.train, self.clean, self.val = train, clean, val
         self.options, self.cache = options, cache
         self.listener, self.watch = listener, watch
@@ -126,26 +124,29 @@ class Feed:
             )
         return made
 
-    def inputs(self, phase: Phase, fingerprints: Mapping[str, str], epochs: range) -> Inputs:
+    def inputs(
+        self, model: Model, phase: Phase, fingerprints: Mapping[str, str], epochs: range
+    ) -> Inputs:
         """Return what a phase's epochs are fed with.
 
         Args:
+            model: The classifier, prepared for the device.
             phase: One that trains by gradient.
             fingerprints: Hash of every stage that it freezes.
             epochs: The epochs of it that are to come, at most.
         """
-        pictures = Pictures(self.classifier, self.model, self.train, self.val)
+        pictures = Pictures(self.classifier, model, self.train, self.val)
         stages, cut = self.plan.stages, self.plan.cut(phase)
         if cut == stages[0]:
             return pictures
         below = stages if cut == HEAD else stages[: stages.index(cut)]
         try:
-            return self._rows(cut, _combined(below, fingerprints), epochs)
+            return self._rows(model, cut, _combined(below, fingerprints), epochs)
         except BackboneError as error:
             self.listener.say(f"Frozen stages run again in every epoch: {error.problem}")
             return pictures
 
-    def _rows(self, cut: str, weights: str, epochs: range) -> Rows:
+    def _rows(self, model: Model, cut: str, weights: str, epochs: range) -> Rows:
         """Return rows at a cut.
 
         Raises:
@@ -163,7 +164,7 @@ class Feed:
         refusal = self.cache.prove(train, views[0])
         if refusal is not None:
             raise BackboneError(f"{refusal}.")
-        return Rows(self.classifier, self.model, train, val, view_of)
+        return Rows(self.classifier, model, train, val, view_of)
 
 
 def _combined(stages: tuple[str, ...], fingerprints: Mapping[str, str]) -> str:

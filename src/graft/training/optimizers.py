@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from graft.classifier import Classifier
-from graft.config import TrainingOptions
+from graft.config import OptimizerOptions, TrainingOptions
 from graft.strategies import STRATEGIES, Phase
 
 WEIGHT_DECAY = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05}
@@ -39,11 +42,18 @@ def build_optimizer(classifier: Classifier, options: TrainingOptions) -> Optimiz
             skipped by the step.
         options: `optimizer`, `momentum`, `nesterov`, `weight_decay`.
     """
+    return optimizer_over(classifier.parameters_by_stage(), options)
+
+
+def optimizer_over(
+    parameters_by_stage: Mapping[str, Sequence[nn.Parameter]], options: OptimizerOptions
+) -> Optimizer:
+    """Build an optimizer over named groups of parameters, as `build_optimizer` does."""
     decay = options.weight_decay
     if decay is None:
         decay = WEIGHT_DECAY[options.optimizer]
     groups = []
-    for stage, parameters in classifier.parameters_by_stage().items():
+    for stage, parameters in parameters_by_stage.items():
         for matrices, rate in ((True, decay), (False, 0.0)):
             chosen = [p for p in parameters if (p.ndim > 1) is matrices]
             if chosen:

@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from graft.config import TrainingOptions
+from graft.config import OptimizerOptions
 
 
 class Schedule:
@@ -25,7 +25,7 @@ class Schedule:
         steps_per_epoch: Optimizer steps of an epoch.
 
     Example:
-        >>> schedule = Schedule(TrainingOptions(schedule="cosine"), epochs=2, steps_per_epoch=2)
+        >>> schedule = Schedule(OptimizerOptions(schedule="cosine"), epochs=2, steps_per_epoch=2)
         >>> factors = [schedule.factor]
         >>> for _ in range(4):
         ...     schedule.step()
@@ -34,7 +34,7 @@ class Schedule:
         [1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
-    def __init__(self, options: TrainingOptions, *, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, options: OptimizerOptions, *, epochs: int, steps_per_epoch: int) -> None:
         self._optimizer = _stand_in()
         total = max(1, epochs * steps_per_epoch)
         warmup = min(round(options.warmup * steps_per_epoch), total - 1)
@@ -51,7 +51,7 @@ class Schedule:
         self._watches = options.schedule == "plateau"
 
     def _main(
-        self, options: TrainingOptions, steps: int, steps_per_epoch: int
+        self, options: OptimizerOptions, steps: int, steps_per_epoch: int
     ) -> lr_scheduler.LRScheduler:
         optimizer = self._optimizer
         if options.schedule == "step":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,11 @@ import torch
 from torch import Tensor
 
 from graft.allocator import keep_freed_memory
-from graft.backbones.compiler import without_compiler
 from graft.cache.feature_cache import FeatureCache
 from graft.classifier import Classifier
 from graft.config import TrainingOptions
-from graft.data.loader import Batch, Loader
-from graft.errors import DivergedError, ResourceError
+from graft.data.loader import Loader
+from graft.errors import DivergedError
 from graft.evaluation.metrics import accuracy, mean_loss
 from graft.heads.linear import LinearHead
 from graft.inference import Outputs, run_head
@@ -29,10 +29,11 @@ from graft.training.events import Listener, Silent
 from graft.training.feed import Feed
 from graft.training.freezing import apply_phase, audit, fingerprints
 from graft.training.inputs import Inputs
-from graft.training.objectives import CrossEntropy, Model, Objective, Progress
-from graft.training.optimizers import build_optimizer, learning_rate, rates, set_rates
+from graft.training.objectives import CrossEntropy, Objective, Progress
+from graft.training.optimizers import learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
-from graft.training.solving import solve_with_views
+from graft.training.solving import describe, solve_with_views
+from graft.training.steps import NotFiniteError, Steps
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -104,12 +105,8 @@ class Trainer:
         self.best_state: dict[str, Tensor] | None = None
         self._retries = 0
         classifier.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with without_compiler():
-            self.optimizer = build_optimizer(classifier, self.options)
-            self.model, self.stepper = self.accelerator.prepare(classifier, self.optimizer)
         self.feed = Feed(
             classifier,
-            self.model,
             plan,
             train,
             clean or classifier.loader(train.samples, workers=train.workers),
@@ -122,6 +119,13 @@ class Trainer:
         if resume and self.checkpoints:
             self._restore()
 
+    @cached_property
+    def steps(self) -> Steps:
+        """What takes the optimizer's steps; a plan without epochs never asks for it."""
+        return Steps(
+            self.classifier, self.accelerator, self.objective, self.options, self.listener.say
+        )
+
     def train(self) -> Score:
         """Carry out the rest of the plan and leave the best weights in the classifier.
 
@@ -132,7 +136,7 @@ class Trainer:
             while self.position.phase < len(self.plan.phases):
                 try:
                     self._phase(self.plan.phases[self.position.phase])
-                except _NotFiniteError as error:
+                except NotFiniteError as error:
                     # Perhaps into an earlier phase: the last checkpoint may be of its end.
                     self._roll_back(error)
                 else:
@@ -146,8 +150,8 @@ class Trainer:
 
     def finish(self) -> None:
         """Put the best weights so far into the classifier, which is then plain and in eval mode."""
-        if self.model is not self.classifier or self.options.precision != "fp32":
-            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if "steps" in vars(self):  # to ask for them would make them
+            self.steps.finish()
         if self.best_state is not None:
             self.classifier.restore(self.best_state)
         self.classifier.requires_grad_(True).eval()
@@ -183,6 +187,11 @@ class Trainer:
                 balanced=self.options.class_weights == "balanced",
             )
             solution.install(head)
+            self.position.probe = describe(
+                solution,
+                Outputs(features.train, labels),
+                Outputs(features.val, self.val_loader.labels),
+            )
         batch = classifier.eval_batch
         outputs = Outputs(run_head(head, features.val, batch), self.val_loader.labels)
         self.solved_outputs = Outputs(run_head(head, features.train, batch), labels)
@@ -194,6 +203,7 @@ class Trainer:
             "train_accuracy": right,
             "lr": {},
             "views": views,
+            "probe": self.position.probe,
         }
         self._record(outputs, line, exact=exact)
 
@@ -206,7 +216,7 @@ class Trainer:
         position = self.position
         left = min(phase.epochs - position.phase_epoch, self.plan.epochs - position.epoch)
         epochs = range(position.epoch + 1, position.epoch + left + 1)
-        inputs = self.feed.inputs(phase, position.fingerprints or {}, epochs)
+        inputs = self.feed.inputs(self.steps.model, phase, position.fingerprints or {}, epochs)
         while not self._over(phase):
             self._epoch(phase, inputs)
 
@@ -220,6 +230,7 @@ class Trainer:
 
     def _epoch(self, phase: Phase, inputs: Inputs) -> None:
         position, loader = self.position, self.train_loader
+        optimizer = self.steps.optimizer
         epoch = position.epoch + 1
         missing = inputs.missing(epoch)
         if missing:
@@ -235,10 +246,10 @@ class Trainer:
         started = self.watch.spent("train")
         with self.watch("train"):
             for batch in inputs.epoch(epoch):
-                set_rates(self.optimizer, phase, self.lr * position.rate_scale * schedule.factor)
-                used = rates(self.optimizer, phase)
+                set_rates(optimizer, phase, self.lr * position.rate_scale * schedule.factor)
+                used = rates(optimizer, phase)
                 progress = Progress(step, self.plan.epochs * len(loader), epoch, self.seed)
-                losses = self._step(batch, progress, inputs.model)
+                losses = self.steps.take(batch, progress, inputs.model)
                 schedule.step()
                 step += 1
                 loss = sum(losses.values())
@@ -266,45 +277,6 @@ class Trainer:
             exact=inputs.exact,
         )
 
-    def _step(
-        self, batch: Batch, progress: Progress, model: Model, parts: int | None = None
-    ) -> dict[str, float]:
-        """Take one optimizer step on a batch, in parts whose gradients add up to the whole's.
-
-        Where memory runs out the batch is cut into twice as many parts and taken again.
-        """
-        parts = min(parts or self.options.accumulate, len(batch))
-        self.optimizer.zero_grad(set_to_none=True)
-        totals: dict[str, float] = {}
-        try:
-            for part in _cut(batch, parts):
-                share = len(part) / len(batch)
-                with self.accelerator.autocast():
-                    losses = self.objective(model, part.to(self.accelerator.device), progress)
-                    loss = torch.stack(list(losses.values())).sum() * share
-                for name, value in losses.items():
-                    totals[name] = totals.get(name, 0.0) + value.item() * share
-                if not torch.isfinite(loss):
-                    raise _NotFiniteError(f"the loss became {loss.item()}", progress)
-                self.accelerator.backward(loss)
-        except torch.OutOfMemoryError as error:
-            if parts >= len(batch):
-                raise ResourceError(
-                    f"One image of {tuple(batch.images.shape[1:])} does not fit into the memory.",
-                    "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
-                ) from error
-            self.listener.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
-            return self._step(batch, progress, model, parts * 2)
-        norm = self.accelerator.clip_grad_norm_(
-            [p for p in self.classifier.parameters() if p.grad is not None],
-            self.options.clip or float("inf"),
-        )
-        # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.
-        if self.options.precision != "fp16" and not torch.isfinite(norm):
-            raise _NotFiniteError(f"the gradient became {norm.item()}", progress)
-        self.stepper.step()
-        return totals
-
     def _record(self, outputs: Outputs, line: Mapping[str, Any], *, exact: bool) -> None:
         """Take note of a validation result: best so far, history, checkpoint, metrics, listener.
 
@@ -321,7 +293,9 @@ class Trainer:
             mean_loss(outputs.values, outputs.labels),
         )
         if not math.isfinite(score.loss):
-            raise _NotFiniteError(f"the validation loss became {score.loss}", position)
+            raise NotFiniteError(
+                f"the validation loss became {score.loss}", position.step, position.epoch
+            )
         if position.epoch:
             position.accuracies.append(score.accuracy)
         better = score.beats(position.best)
@@ -359,7 +333,7 @@ class Trainer:
             schedule.epoch_end(value)
         return schedule
 
-    def _roll_back(self, error: _NotFiniteError) -> None:
+    def _roll_back(self, error: NotFiniteError) -> None:
         self._retries += 1
         scale = self.position.rate_scale * SLOWDOWN
         if self._retries > RETRIES or not self.checkpoints:
@@ -380,34 +354,14 @@ class Trainer:
             return  # killed before its first checkpoint: there is nothing to lose
         self.position = position
         self.classifier.restore(self.checkpoints.model(position.step))
-        self.checkpoints.restore_optimizer(position.step, self.optimizer)
+        self.checkpoints.restore_optimizer(position.step, self.steps.optimizer)
         if position.best is not None:
             self.best_state = self.checkpoints.model(position.best.step)
 
     def _save(self) -> None:
         if self.checkpoints:
-            self.checkpoints.save(self.position, self.classifier.state_dict(), self.optimizer)
+            self.checkpoints.save(self.position, self.classifier.state_dict(), self.steps.optimizer)
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
         if self.folder:
             append_line(self.folder / name, record)
-
-
-class _NotFiniteError(Exception):
-    """A loss or gradient is NaN or infinite; seen before the optimizer steps."""
-
-    def __init__(self, what: str, at: Progress | Position) -> None:
-        super().__init__(f"{what} at step {at.step} of epoch {at.epoch}")
-
-
-def _cut(batch: Batch, parts: int) -> Iterator[Batch]:
-    """Cut a batch into parts of nearly equal size."""
-    return (
-        Batch(*part)
-        for part in zip(
-            batch.images.tensor_split(parts),
-            batch.labels.tensor_split(parts),
-            batch.indices.tensor_split(parts),
-            strict=True,
-        )
-    )

@@ -38,7 +38,8 @@ def conclude(
     The test images are looked at once, and only by a run that is done.
 
     Returns:
-        The document that `graft fit --json` prints.
+        The document that `graft fit --json` prints. Its "probe" says how a solved head was found:
+        see `graft.training.solving.describe`; it is None where the plan solves none.
     """
     classifier = trainer.classifier
     val_samples = manifest.subset("val")
@@ -71,6 +72,7 @@ def conclude(
         "test_interval": tested and tested["interval"],
         "selected_on": "validation" if results_compared > 1 else None,
         "best_epoch": best.epoch,
+        "probe": trainer.position.probe,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
         "diagnosis": diagnose(*_right(train), *_right(val), classes=len(classifier.classes)),

@@ -67,14 +67,18 @@ def test_twenty_strengths_are_tried_even_where_each_is_worse_than_the_last(probl
     assert len(search(loss, design, STRENGTHS).losses) == LEAST_TRIED
 
 
-def test_of_equal_strengths_the_one_that_regularises_more_is_chosen(problem, monkeypatch):
+def test_of_equal_strengths_the_one_that_regularises_more_is_chosen_with_its_fits(
+    problem, monkeypatch
+):
     loss, design = problem
 
     def flat(loss, design, start, tolerance):
-        return start, np.ones((len(start), 2))
+        return np.full_like(start, loss.strength), np.ones((len(start), 2))
 
     monkeypatch.setattr(module, "fit", flat)
-    assert search(loss, design, [0.1, 1.0, 10.0]).strength == 0.1
+    path = search(loss, design, [0.125, 1.0, 8.0])
+    assert path.strength == 0.125
+    assert (path.points == 0.125).all()
 
 
 def test_warm_starts_save_most_of_the_work(problem, monkeypatch):

@@ -35,6 +35,7 @@ class Probe:
         scores: Cross-validated loss of each strength tried, in nats per image.
         at_edge: Whether the chosen strength is the first or the last of those offered.
         images: On how many images the strength was chosen, 0 where there was nothing to choose by.
+        folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided.
     """
 
@@ -44,6 +45,7 @@ class Probe:
     scores: dict[float, float]
     at_edge: bool
     images: int
+    folds: int
     temperature: float
 
 
@@ -84,6 +86,7 @@ def fit_probe(
         choice.scores,
         len(grid) > 1 and choice.strength in (grid[0], grid[-1]),
         drawn.images if choice.scores else 0,
+        int(fold.max()) + 1 if choice.scores else 0,
         choice.temperature,
     )
 

@@ -1,0 +1,137 @@
+"""Optimizer steps: one batch, one step, however many parts memory and precision ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from graft.backbones.compiler import without_compiler
+from graft.classifier import Classifier
+from graft.config import TrainingOptions
+from graft.data.loader import Batch
+from graft.errors import ResourceError
+from graft.training.objectives import Model, Objective, Progress
+from graft.training.optimizers import build_optimizer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class NotFiniteError(Exception):
+    """A loss or gradient is NaN or infinite; seen before the optimizer steps.
+
+    Args:
+        what: Such as "the loss became nan".
+        step: Optimizer step of the run.
+        epoch: Epoch of the run, from 1.
+    """
+
+    def __init__(self, what: str, step: int, epoch: int) -> None:
+        super().__init__(f"{what} at step {step} of epoch {epoch}")
+
+
+class Steps:
+    """Takes optimizer steps.
+
+    Making it costs what a run without epochs is spared: Accelerate's preparation of the model loads
+    PyTorch's distributed tensors.
+
+    Args:
+        classifier: Trained in place; on the accelerator's device.
+        accelerator: Device, precision, processes.
+        objective: What is minimised.
+        options: Optimizer, accumulation, clipping, precision.
+        say: Hears when memory runs out.
+
+    Attributes:
+        optimizer: Holds every parameter.
+        model: The classifier as an objective calls it.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        accelerator: Accelerator,
+        objective: Objective,
+        options: TrainingOptions,
+        say: Callable[[str], None],
+    ) -> None:
+        self.classifier, self.accelerator = classifier, accelerator
+        self.objective, self.options, self.say = objective, options, say
+        with without_compiler():
+            self.optimizer = build_optimizer(classifier, options)
+            self.model, self._prepared = accelerator.prepare(classifier, self.optimizer)
+
+    def take(
+        self, batch: Batch, progress: Progress, model: Model, parts: int | None = None
+    ) -> dict[str, float]:
+        """Take one step on a batch, in parts whose gradients add up to the whole's.
+
+        Where memory runs out the batch is cut into twice as many parts and taken again.
+
+        Args:
+            batch: What to learn from.
+            progress: Where in the run this is.
+            model: `self.model`, or a part of it that takes the batch's images.
+            parts: At first; None means what the options accumulate.
+
+        Returns:
+            The batch's losses by name.
+
+        Raises:
+            NotFiniteError: A loss or gradient is not finite; nothing was changed.
+            ResourceError: One image alone does not fit into the memory.
+        """
+        parts = min(parts or self.options.accumulate, len(batch))
+        self.optimizer.zero_grad(set_to_none=True)
+        totals: dict[str, float] = {}
+        try:
+            for part in cut(batch, parts):
+                share = len(part) / len(batch)
+                with self.accelerator.autocast():
+                    losses = self.objective(model, part.to(self.accelerator.device), progress)
+                    loss = torch.stack(list(losses.values())).sum() * share
+                for name, value in losses.items():
+                    totals[name] = totals.get(name, 0.0) + value.item() * share
+                if not torch.isfinite(loss):
+                    what = f"the loss became {loss.item()}"
+                    raise NotFiniteError(what, progress.step, progress.epoch)
+                self.accelerator.backward(loss)
+        except torch.OutOfMemoryError as error:
+            if parts >= len(batch):
+                raise ResourceError(
+                    f"One image of {tuple(batch.images.shape[1:])} does not fit into the memory.",
+                    "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
+                ) from error
+            self.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
+            return self.take(batch, progress, model, parts * 2)
+        norm = self.accelerator.clip_grad_norm_(
+            [p for p in self.classifier.parameters() if p.grad is not None],
+            self.options.clip or float("inf"),
+        )
+        # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.
+        if self.options.precision != "fp16" and not torch.isfinite(norm):
+            what = f"the gradient became {norm.item()}"
+            raise NotFiniteError(what, progress.step, progress.epoch)
+        self._prepared.step()
+        return totals
+
+    def finish(self) -> None:
+        """Make the classifier a plain module again."""
+        if self.model is not self.classifier or self.options.precision != "fp32":
+            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+
+
+def cut(batch: Batch, parts: int) -> Iterator[Batch]:
+    """Cut a batch into parts of nearly equal size."""
+    return (
+        Batch(*part)
+        for part in zip(
+            batch.images.tensor_split(parts),
+            batch.labels.tensor_split(parts),
+            batch.indices.tensor_split(parts),
+            strict=True,
+        )
+    )
