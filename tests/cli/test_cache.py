@@ -26,6 +26,7 @@ OTHERS = (
     "features/notes.txt",
     f"features/{'a' * 64}/theirs.bin",
     "engines/readme.md",
+    "notes/mine.json",
 )
 
 
@@ -45,7 +46,7 @@ def root(tmp_path: Path) -> Path:
         ids = [f"{row}:0" for row in range(rows)]
         entry.add(ids, np.zeros((rows, 64), dtype=np.float32))
         age(entry.folder / "entry.json", days)
-    for name in (*OTHERS, f"engines/{'b' * 64}.onnx"):
+    for name in (*OTHERS, f"engines/{'b' * 64}.onnx", f"notes/{'c' * 64}.outline.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(bytes(1000))
     return root
@@ -69,6 +70,7 @@ def test_a_table_says_what_there_is(graft_cli, root):
         f"mobilenet_v2 stage4 224 px, augmented, seed 7 976 {amount(stage4.bytes)} 40 days ago",
         f"2 entries, {amount(head.bytes + stage4.bytes)} of at most",
         "1 file of exported engines, 1000 B",
+        "1 note, 1000 B",
     ):
         assert words in text
 
@@ -78,8 +80,8 @@ def test_json_says_it_too(graft_cli, root):
     assert found["cache"] == str(root)
     assert [entry["facts"]["cut"] for entry in found["entries"]] == ["head", "stage4"]
     assert [entry["rows"] for entry in found["entries"]] == [397, 976]
-    assert found["engines"] == {"files": 1, "bytes": 1000}
-    assert found["bytes"] == 1000 + sum(entry["bytes"] for entry in found["entries"])
+    assert found["engines"] == found["notes"] == {"files": 1, "bytes": 1000}
+    assert found["bytes"] == 2000 + sum(entry["bytes"] for entry in found["entries"])
     assert found["limit"] > 0
 
 
@@ -88,16 +90,19 @@ def test_clearing_removes_what_the_cache_made_and_nothing_else(graft_cli, root):
     found = json.loads(graft_cli("cache", "clear", "--cache", root, "--json").out)
     after = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     assert contents(root) == set(OTHERS)
-    assert found == {"cache": str(root), "entries": 2, "engines": 1, "bytes": before - after}
+    counts = {"entries": 2, "engines": 1, "notes": 1}
+    assert found == {"cache": str(root), **counts, "bytes": before - after}
     assert "Nothing to clear" in graft_cli("cache", "clear", "--cache", root).err
     assert "Nothing is kept" in graft_cli("cache", "ls", "--cache", root).err
 
 
 def test_clearing_says_what_was_freed(graft_cli, root):
-    kept = housekeeping.usage(root / "features") + 1000
+    kept = housekeeping.usage(root / "features") + 2000
     outcome = graft_cli("cache", "clear", "--cache", root)
     assert (outcome.code, outcome.out) == (0, "")
-    assert f"Freed {amount(kept)}: 2 entries and 1 file of exported engines" in outcome.err
+    assert (
+        f"Freed {amount(kept)}: 2 entries and 1 file of exported engines and 1 note" in outcome.err
+    )
 
 
 def test_only_what_is_old_can_be_cleared(graft_cli, root):
@@ -209,6 +214,7 @@ def test_the_table_fits_80_columns_and_hostile_names_are_words():
         "bytes": 246 << 30,
         "limit": 20 << 30,
         "engines": {"files": 0, "bytes": 0},
+        "notes": {"files": 0, "bytes": 0},
     }
     print_cache(found, console, datetime(2030, 1, 1, 5, tzinfo=timezone.utc))
     text = console.file.getvalue()

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from graft.backbones.providers import Provider
 from graft.errors import BackboneError, GraftError
+
+_DRAWS = frozenset(
+    {
+        Tensor.normal_,
+        Tensor.uniform_,
+        *(each for name, each in vars(nn.init).items() if name.endswith("_") and name[0] != "_"),
+    }
+)
+"""What gives a parameter its first values."""
 
 
 def build(provider: Provider, architecture: Mapping[str, Any], seed: int = 0) -> nn.Module:
@@ -49,7 +59,8 @@ def build_without_values(provider: Provider, architecture: Mapping[str, Any]) ->
     """
     hook = register_module_parameter_registration_hook(_to_meta)  # type: ignore[arg-type]
     try:
-        return provider.build(architecture)
+        with _WithoutDrawing():
+            return provider.build(architecture)
     except Exception:  # whatever it was, the ordinary way says it better or succeeds
         hook.remove()
         return build(provider, architecture)
@@ -61,6 +72,18 @@ def _to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn
     if parameter is None:
         return None
     return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Draws no values for tensors that have none, for which PyTorch would load a lot of code."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _DRAWS:
+            drawn = args[0] if args else kwargs["tensor"]
+            if drawn.is_meta:
+                return drawn
+        return func(*args, **kwargs)
 
 
 @contextmanager

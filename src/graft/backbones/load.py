@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from graft.backbones.anatomy import dissect, resize
+from graft.backbones.anatomy import Anatomy, dissect, resize
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
 from graft.backbones.channels import convert_state, set_channels, with_channels
 from graft.backbones.classifier_layer import remove
 from graft.backbones.compiler import without_compiler
 from graft.backbones.download import promised_hash
+from graft.backbones.outlines import remembered
 from graft.backbones.providers import Offer, Provider, find_provider, split_name
 from graft.backbones.recognise import recognise
 from graft.backbones.saved import is_saved, read_saved, read_trunk
@@ -24,6 +26,7 @@ from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError
 from graft.files import sha256
+from graft.user_cache import note_cache
 
 
 def absolute_name(name: str) -> str:
@@ -92,10 +95,12 @@ def draft_backbone(
     pretrained: bool = True,
     image_size: int | None = None,
     channels: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Draft:
     """Find out everything about a backbone before its weights are read.
 
-    Args and errors are those of `load_backbone`, but for what is wrong with the weights.
+    Args and errors are those of `load_backbone`, but for what is wrong with the weights; `cache`
+    is where it is kept what tracing found: a folder, "off", or None for the user's own.
 
     Example:
         >>> draft = draft_backbone("resnet18", pretrained=False, image_size=64)
@@ -110,7 +115,8 @@ def draft_backbone(
     if is_saved(name):
         return _SavedDraft(name, weights, pretrained, image_size, channels)
     file = None if weights is None else Path(weights)
-    backbone, provider, offer = _describe(name, file, image_size, channels)
+    folder = note_cache(cache)
+    backbone, provider, offer = _describe(name, file, image_size, channels, folder)
     if not pretrained:
         backbone.provenance = Provenance(offer.provenance.provider)
     return _PublishedDraft(backbone, provider, offer, file, pretrained)
@@ -229,22 +235,30 @@ def rebuild(
 
 @without_compiler()
 def _describe(
-    name: str, file: Path | None, image_size: int | None, channels: int | None
+    name: str,
+    file: Path | None,
+    image_size: int | None,
+    channels: int | None,
+    folder: Path | None,
 ) -> tuple[Backbone, Provider, Offer]:
     """Return a backbone whose parameters have no values yet, and where they come from."""
     provider_name, architecture, published = split_name(name)
     provider = find_provider(provider_name)
-    offer = provider.offer(architecture, published, None, file)
-    network = build_without_values(provider, offer.architecture)
-    anatomy = dissect(network, offer.preprocess)
+    own = offer = provider.offer(architecture, published, None, file)
     if image_size:
         offer = provider.offer(architecture, published, image_size, file)
-        network = build_without_values(provider, offer.architecture)
     if channels:
         offer = replace(offer, preprocess=with_channels(offer.preprocess, channels))
+    network = build_without_values(provider, offer.architecture)
+    facts = {
+        key: [each.architecture, each.preprocess.to_dict()]
+        for key, each in (("own", own), ("wanted", offer))
+    }
+    anatomy = remembered(
+        folder, provider_name, facts, network, lambda: _dissect(provider, own, offer, network)
+    )
+    if channels:
         set_channels(network, anatomy.input_layers, channels)
-    if image_size or channels:
-        anatomy = resize(anatomy, network, offer.preprocess)
     remove(network, anatomy.classifier.removed)
     backbone = Backbone(
         name=offer.name,
@@ -259,6 +273,17 @@ def _describe(
         input_layers=anatomy.input_layers,
     )
     return backbone, provider, offer
+
+
+def _dissect(provider: Provider, own: Offer, wanted: Offer, network: nn.Module) -> Anatomy:
+    """Find the parts of a network, on the input that it was made for, then on the wanted one."""
+    if wanted is own:
+        return dissect(network, own.preprocess)
+    anatomy = dissect(build_without_values(provider, own.architecture), own.preprocess)
+    wanting = copy.deepcopy(network)
+    if wanted.preprocess.channels != own.preprocess.channels:
+        set_channels(wanting, anatomy.input_layers, wanted.preprocess.channels)
+    return resize(anatomy, wanting, wanted.preprocess)
 
 
 @without_compiler()

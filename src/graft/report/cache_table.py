@@ -28,8 +28,8 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         ...          "facts": {"backbone": "torchvision:mobilenet_v2", "cut": "head"},
         ...          "last_used": "2030-01-01T10:00:00+00:00"}
         >>> print_cache({"cache": "c", "entries": [entry], "bytes": 2032640, "limit": 2**34,
-        ...              "engines": {"files": 0, "bytes": 0}}, Console(width=80),
-        ...             datetime(2030, 1, 4, 12, tzinfo=timezone.utc))
+        ...              "engines": {"files": 0, "bytes": 0}, "notes": {"files": 0, "bytes": 0}},
+        ...             Console(width=80), datetime(2030, 1, 4, 12, tzinfo=timezone.utc))
         ... # doctest: +NORMALIZE_WHITESPACE
         <BLANKLINE>
         backbone      cut   what   rows     size  last used
@@ -39,7 +39,7 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         1 entry, 1.9 MiB of at most 16 GiB, in c
     """
     now = now or datetime.now(timezone.utc)
-    entries, engines = found["entries"], found["engines"]
+    entries, engines, notes = found["entries"], found["engines"], found["notes"]
     console.print()
     if entries:
         grid = table()
@@ -61,12 +61,15 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         console.print()
     number = len(entries)
     holds = f"{number} {'entry' if number == 1 else 'entries'}" if number else "Nothing is kept"
-    kept = amount(found["bytes"] - engines["bytes"])
+    kept = amount(found["bytes"] - engines["bytes"] - notes["bytes"])
     size = f", {kept} of at most {amount(found['limit'])}" if number else ""
     say(console, (holds, "bold"), (f"{size}, in {found['cache']}", "dim"))
     if engines["files"]:
         exported = f"{count(engines['files'], 'file')} of exported engines"
         say(console, (exported, "bold"), (f", {amount(engines['bytes'])}", "dim"))
+    if notes["files"]:
+        noted = count(notes["files"], "note")
+        say(console, (noted, "bold"), (f", {amount(notes['bytes'])}", "dim"))
 
 
 def print_cleared(found: dict[str, Any], console: Console) -> None:
@@ -78,10 +81,10 @@ def print_cleared(found: dict[str, Any], console: Console) -> None:
 
     Example:
         >>> from rich.console import Console
-        >>> print_cleared({"cache": "c", "entries": 2, "engines": 1, "bytes": 3 << 30},
-        ...               Console(width=80))
+        >>> print_cleared({"cache": "c", "entries": 2, "engines": 1, "notes": 0,
+        ...                "bytes": 3 << 30}, Console(width=80))
         Freed 3.0 GiB: 2 entries and 1 file of exported engines, in c
-        >>> print_cleared({"cache": "c", "entries": 0, "engines": 0, "bytes": 0},
+        >>> print_cleared({"cache": "c", "entries": 0, "engines": 0, "notes": 0, "bytes": 0},
         ...               Console(width=80))
         Nothing to clear, in c
     """
@@ -90,6 +93,8 @@ def print_cleared(found: dict[str, Any], console: Console) -> None:
         parts.append("1 entry" if found["entries"] == 1 else f"{count(found['entries'])} entries")
     if found["engines"]:
         parts.append(f"{count(found['engines'], 'file')} of exported engines")
+    if found["notes"]:
+        parts.append(count(found["notes"], "note"))
     freed = f"Freed {amount(found['bytes'])}: {' and '.join(parts)}" if parts else ""
     say(console, (freed or "Nothing to clear", "bold"), (f", in {found['cache']}", "dim"))
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from graft.cache.store import housekeeping
 from graft.cache.store.housekeeping import Holding
 from graft.errors import RecipeError, ResourceError
-from graft.user_cache import ENGINES, FEATURES, cache_root, user_cache
+from graft.user_cache import ENGINES, FEATURES, NOTES, cache_root, user_cache
 
 DAY = 86400.0
 
@@ -31,8 +31,8 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
     Returns:
         JSON-ready: "cache" (the folder), "entries" (most recently used first, each with "key",
-        "facts", "size", "dtype", "rows", "bytes", "last_used"), "engines" ("files", "bytes"),
-        "bytes" of it all, and "limit" for the entries.
+        "facts", "size", "dtype", "rows", "bytes", "last_used"), "engines" and "notes" (each with
+        "files" and "bytes"), "bytes" of it all, and "limit" for the entries.
 
     Raises:
         RecipeError: The cache is "off", or no folder.
@@ -45,13 +45,15 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     root = _root(cache)
     entries = [_describe(holding) for holding in _reading(housekeeping.holdings, root / FEATURES)]
-    engines = _reading(housekeeping.engines, root / ENGINES)
-    exported = sum(engine.bytes for engine in engines)
+    engines = _reading(housekeeping.files_by_key, root / ENGINES)
+    notes = _reading(housekeeping.files_by_key, root / NOTES)
+    exported, noted = (sum(file.bytes for file in files) for files in (engines, notes))
     return {
         "cache": str(root),
         "entries": entries[::-1],
         "engines": {"files": len(engines), "bytes": exported},
-        "bytes": sum(entry["bytes"] for entry in entries) + exported,
+        "notes": {"files": len(notes), "bytes": noted},
+        "bytes": sum(entry["bytes"] for entry in entries) + exported + noted,
         "limit": housekeeping.default_limit(root / FEATURES),
     }
 
@@ -66,8 +68,8 @@ def clear_cache(
         older_than: Days since the last use of what is removed; None removes all.
 
     Returns:
-        JSON-ready: "cache" (the folder), "entries" and "engines" (how many were removed), and
-        "bytes" that were freed.
+        JSON-ready: "cache" (the folder), "entries", "engines" and "notes" (how many were removed),
+        and "bytes" that were freed.
 
     Raises:
         RecipeError: The cache is "off" or no folder, or the days are no number of days.
@@ -85,10 +87,15 @@ def clear_cache(
     root = _root(cache)
     latest = math.inf if older_than is None else time.time() - DAY * older_than
     entries = _reading(housekeeping.holdings, root / FEATURES)
-    engines = _reading(housekeeping.engines, root / ENGINES)
+    engines = _reading(housekeeping.files_by_key, root / ENGINES)
+    notes = _reading(housekeeping.files_by_key, root / NOTES)
     refused: list[OSError] = []
     counts, freed = [], 0
-    for found, remove in ((entries, housekeeping.remove), (engines, housekeeping.remove_file)):
+    for found, remove in (
+        (entries, housekeeping.remove),
+        (engines, housekeeping.remove_file),
+        (notes, housekeeping.remove_file),
+    ):
         removed = 0
         for holding in found:
             if holding.last_used <= latest:
@@ -104,7 +111,8 @@ def clear_cache(
             "other entries were freed.",
             "Ask its owner to clear the cache.",
         )
-    return {"cache": str(root), "entries": counts[0], "engines": counts[1], "bytes": freed}
+    counted = dict(zip(("entries", "engines", "notes"), counts, strict=True))
+    return {"cache": str(root), **counted, "bytes": freed}
 
 
 def _root(cache: str | os.PathLike[str] | None) -> Path:

@@ -19,6 +19,7 @@ from graft.heads import build_head
 from graft.network import staying_offline
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
 from graft.training import CrossEntropy, Mixup, Objective, learning_rate
+from graft.workflows.examine import examine
 
 
 def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, list[str]]:
@@ -36,7 +37,11 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     """
     assert recipe.data.path is not None, "asked for before"
     with staying_offline(recipe.offline):
-        scanned = scan(recipe.data.path, check=thorough)
+        scanned = (
+            examine(recipe.data.path, recipe.cache)
+            if thorough
+            else scan(recipe.data.path, check=False)
+        )
     manifest = assign_splits(
         scanned,
         val_fraction=recipe.data.val_fraction,
@@ -52,14 +57,16 @@ def draft(recipe: Recipe) -> Draft:
     Raises:
         BackboneError: Unknown name, or a network that cannot be used.
     """
-    weights = recipe.backbone.weights
+    name, weights = recipe.backbone.name, recipe.backbone.weights
+    assert name is not None, "chosen before, by `settle_backbone`"
     with staying_offline(recipe.offline):
         return draft_backbone(
-            recipe.backbone.name,
+            name,
             weights=None if weights is None else Path(weights),
             pretrained=recipe.strategy.name != "scratch",
             image_size=recipe.data.image_size,
             channels=recipe.data.channels,
+            cache=recipe.cache,
         )
 
 

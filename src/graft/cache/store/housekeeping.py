@@ -93,8 +93,8 @@ def remove(folder: Path) -> int:
     return freed
 
 
-def engines(root: Path) -> list[Holding]:
-    """Return the exported engines of a folder, least recently used first.
+def files_by_key(root: Path) -> list[Holding]:
+    """Return the exported engines, or the notes, of a folder, least recently used first.
 
     Raises:
         OSError: The folder may not be read.

@@ -4,6 +4,7 @@
     features/KEY/NAME.rows      a shard: rows that were written together
     features/KEY/.NAME.tmp      a file that is being written, or was when its process died
     engines/KEY.KIND            an exported engine
+    notes/KEY.KIND              what a run need not find out again
 
 KEY is 64 and NAME 32 hexadecimal digits. Whatever else lies there is somebody else's and stays.
 """
