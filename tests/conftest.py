@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.http_server import serve
+
+__all__ = ["serve"]
+
 MakePhoto = Callable[..., Image.Image]
 MakeFolder = Callable[[Mapping[str, int]], Path]
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.backbones.conftest import Answer, Serve
+from tests.http_server import Answer, Serve
 
 from graft.backbones.build import build
 from graft.backbones.download import cached_download
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider, torchvision
-from graft.backbones.transfer import Patience
 from graft.errors import ResourceError
 from graft.network import staying_offline
+from graft.transfer import Patience
 
 CONTENT = b"weights" * 50_000
 HASH = hashlib.sha256(CONTENT).hexdigest()

@@ -1,27 +1,15 @@
-"""Fetches published weights once, whole and checked, into PyTorch's own cache."""
+"""Published weights, fetched once into PyTorch's own cache."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from graft.backbones import transfer
-from graft.backbones.transfer import PATIENCE, SCHEMES, Patience, TransferError
-from graft.errors import ResourceError
-from graft.files import refusals_are_named, replacing
-from graft.files import sha256 as sha256_of
-from graft.network import offline
+from graft.download import download, promised_hash
+from graft.transfer import PATIENCE, Patience
 
-HASH = re.compile(r"-([0-9a-f]{8,64})\.")
+__all__ = ["cached_download", "promised_hash"]
 
 
 def cached_download(
@@ -33,15 +21,10 @@ def cached_download(
 ) -> Path:
     """Return the local copy of a weights file, downloading it if there is none.
 
-    The file appears under its name whole and checked, or not at all; processes that download it at
-    the same time do not disturb one another. On a terminal, progress is drawn on stderr.
-
     Args:
-        url: Where the file is, by http or https. A name like "resnet18-f37072fd.pth" carries the
-            beginning of the file's SHA-256.
+        url: Where the file is, by http or https; see `graft.download.download`.
         folder: Where to keep it; default: the cache of `torch.hub`.
-        sha256: SHA-256 of the file, or its beginning, where it is known otherwise. A file that is
-            there already is then checked too, and replaced if it is another.
+        sha256: SHA-256 of the file, or its beginning, where its name does not carry it.
         patience: Time-outs and further attempts.
 
     Raises:
@@ -55,71 +38,11 @@ def cached_download(
         >>> cached_download("https://example.org/tiny.pth", cache).read_bytes()
         b'weights'
     """
-    place = urlsplit(url)
-    name = PurePosixPath(place.path).name
-    if place.scheme not in SCHEMES or name in ("", ".."):
-        raise ResourceError(
-            f"'{url}' is not the http or https address of a file.", "Pass a file with --weights."
-        )
-    source = place._replace(query="", fragment="").geturl()  # a query may hold a key
-    folder = folder or Path(torch.hub.get_dir()) / "checkpoints"
-    target = folder / name
-    if target.is_file() and (sha256 is None or sha256_of(target).startswith(sha256)):
-        return target
-    if offline():
-        raise ResourceError(
-            f"Graft is offline and '{name}' is not in {folder}; it would come from {source}.",
-            "Allow the network once, or fetch the file elsewhere and pass it with --weights FILE.",
-        )
-    with refusals_are_named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
-        try:
-            with _bar(name) as progress:
-                transfer.transfer(url, temporary, patience=patience, progress=progress)
-        except TransferError as error:
-            raise ResourceError(
-                f"The pre-trained weights could not be fetched from {source}: {error}.",
-                "Check the network, or fetch the file elsewhere and pass it with --weights FILE.",
-            ) from error
-        _check(source, temporary, sha256 or promised_hash(name))
-    return target
-
-
-def promised_hash(name: str) -> str | None:
-    """Return the beginning of the SHA-256 that a file name or address carries.
-
-    Example:
-        >>> promised_hash("resnet18-f37072fd.pth")
-        'f37072fd'
-    """
-    found = HASH.search(name)
-    return found[1] if found else None
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[transfer.Progress]:
-    """Draw a bar on stderr if that is a terminal; yields what moves it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    console = Console(file=sys.stderr)
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(name, total=None)
-        update = partial(progress.update, task)
-        yield lambda received, total: update(completed=received, total=total)
-
-
-def _check(source: str, file: Path, promised: str | None) -> None:
-    """Compare a file with the checksum that it should have."""
-    found = sha256_of(file)
-    if promised and not found.startswith(promised):
-        raise ResourceError(
-            f"What {source} sent is damaged: its SHA-256 begins with {found[: len(promised)]}, "
-            f"not {promised}.",
-            "Try again, or fetch the file elsewhere and pass it with --weights FILE.",
-        )
+    return download(
+        url,
+        folder or Path(torch.hub.get_dir()) / "checkpoints",
+        what="The pre-trained weights",
+        otherwise="fetch the file elsewhere and pass it with --weights FILE",
+        sha256=sha256,
+        patience=patience,
+    )

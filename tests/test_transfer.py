@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.backbones.conftest import Answer, Serve
 
-from graft.backbones.transfer import Patience, TransferError, transfer
+from graft.transfer import Patience, TransferError, transfer
+from tests.http_server import Answer, Serve
 
 CONTENT = bytes(range(256)) * 4_000
 HALF = len(CONTENT) // 2
@@ -84,7 +84,7 @@ def test_an_answer_for_another_part_is_not_taken(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = serve(CONTENT, Answer(sent=HALF), Answer())
-    handler = "tests.backbones.conftest._Handler._first"
+    handler = "tests.http_server._Handler._first"
     monkeypatch.setattr(handler, lambda self: 7 if len(site.asked) == 2 else 0)
 
     transfer(f"{site.address}/net.pth", tmp_path / "net", patience=QUICK)
@@ -196,7 +196,7 @@ def test_an_encrypted_address_does_not_lead_to_an_open_one() -> None:
     from urllib.error import HTTPError
     from urllib.request import Request
 
-    from graft.backbones.transfer import _SafeRedirects
+    from graft.transfer import _SafeRedirects
 
     asked = Request("https://example.org/net.pth")
     with pytest.raises(HTTPError, match="from https to http is not followed"):
