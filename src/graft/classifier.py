@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,10 +17,10 @@ from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.errors import DataError
-from graft.files import refusals_are_named, replacing, sha256, write_json
+from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
 from graft.inference import Grafted, eval_batch, forward, probabilities
-from graft.model_folder import FORMAT, checked_weights, model_folder, read_facts
+from graft.model_folder import checked_weights, model_folder, read_facts, write_facts
 from graft.strategies import HEAD
 
 if TYPE_CHECKING:
@@ -189,18 +188,12 @@ class Classifier(Grafted):
                 {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()},
                 temporary,
             )
-        write_json(
-            target / "model.json",
-            {
-                "format": FORMAT,
-                "graft": version("graftlearn"),
-                "sha256": sha256(weights),
-                "classes": list(self.classes),
-                "backbone": self.backbone.record(),
-                "head": self.head.record(),
-            },
+        return write_facts(
+            target,
+            classes=self.classes,
+            backbone=self.backbone.record(),
+            head=self.head.record(),
         )
-        return target
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Classifier:
@@ -214,6 +207,11 @@ class Classifier(Grafted):
         """
         place = model_folder(folder)
         facts = read_facts(place)
+        if facts["head"] is None:
+            raise DataError(
+                f"'{folder}' holds a backbone without a head, which knows no classes.",
+                f"Train a head on it first: graft fit DIR --backbone {folder}",
+            )
         weights = checked_weights(place, facts)
         try:
             classifier = cls(

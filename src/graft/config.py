@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -87,7 +87,12 @@ class DataOptions(Section):
 class BackboneOptions(Section):
     """Which pre-trained network."""
 
-    name: str = Field("mobilenet_v2", description="architecture, such as resnet18")
+    name: str | None = Field(
+        None,
+        description="architecture, such as resnet18; if not given, the one that --weights fits, "
+        "else the most accurate usual network that is quick for these images and in the cache or "
+        "within reach of a download, else graft-small, which ships with Graft",
+    )
     weights: str | None = Field(
         None, description="local weights (.safetensors, .pth) instead of the download"
     )
@@ -154,16 +159,9 @@ class StrategySection(Section):
     )
 
 
-class TrainingOptions(Section):
-    """The loop: how long, how fast, with what."""
+class OptimizerOptions(Section):
+    """How weights move: the optimizer, its learning rate, and how that changes."""
 
-    epochs: int | None = Field(
-        None, ge=0, le=100_000, description="gradient epochs; the strategy's default if not given"
-    )
-    batch_size: int = Field(32, ge=1, description="images per optimizer step")
-    accumulate: int = Field(
-        1, ge=1, description="parts into which a batch is cut to save memory; the step is the same"
-    )
     optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="sgd, adam or adamw")
     lr: float | None = Field(None, gt=0, description="learning rate of the head and the last stage")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
@@ -178,6 +176,25 @@ class TrainingOptions(Section):
     restart_every: int = Field(5, ge=1, description="warm-restarts: epochs of a cycle")
     patience: int = Field(2, ge=1, description="plateau: epochs without gain before a drop")
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> OptimizerOptions:
+        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
+            raise ValueError("--nesterov needs --optimizer sgd with a momentum above 0")
+        return self
+
+
+class TrainingOptions(OptimizerOptions):
+    """The loop: how long, how fast, with what."""
+
+    epochs: int | None = Field(
+        None, ge=0, le=100_000, description="gradient epochs; the strategy's default if not given"
+    )
+    batch_size: int = Field(32, ge=1, description="images per optimizer step")
+    accumulate: int = Field(
+        1, ge=1, description="parts into which a batch is cut to save memory; the step is the same"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the label spread evenly")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced gives each class the same weight in the loss"
@@ -192,11 +209,13 @@ class TrainingOptions(Section):
     early_stopping: int | None = Field(
         None, ge=1, description="epochs without gain after which a phase ends"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
 
 
 class Recipe(Section):
     """Every option of a run.
+
+    `backbone.name` is None until a workflow chooses one (see `graft.workflows.choose`); the recipe
+    that a run records names it.
 
     Example:
         >>> recipe = resolve({"backbone": "resnet18", "batch_size": 16})
@@ -221,8 +240,6 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
         training, data = self.training, self.data
-        if training.nesterov and (training.optimizer != "sgd" or training.momentum == 0):
-            raise ValueError("--nesterov needs --optimizer sgd with a momentum above 0")
         if data.val_fraction + data.test_fraction >= 1:
             raise ValueError(
                 f"val_fraction {data.val_fraction} and test_fraction {data.test_fraction} "
@@ -245,9 +262,13 @@ class Recipe(Section):
         return self
 
 
-def options() -> Iterator[tuple[str, str, Any]]:
+AnyRecipe = TypeVar("AnyRecipe", bound=Section)
+"""A verb's recipe: sections of options."""
+
+
+def options(recipe: type[Section] = Recipe) -> Iterator[tuple[str, str, Any]]:
     """Yield every option as `(flag name, dotted path, pydantic field)`, in order."""
-    for key, field in Recipe.model_fields.items():
+    for key, field in recipe.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             for leaf, inner in kind.model_fields.items():
@@ -256,9 +277,9 @@ def options() -> Iterator[tuple[str, str, Any]]:
             yield key, key, field
 
 
-def paths() -> dict[str, str]:
+def paths(recipe: type[Section] = Recipe) -> dict[str, str]:
     """Return the dotted path of every flag name, such as `{"lr": "training.lr", ...}`."""
-    return {name: path for name, path, _ in options()}
+    return {name: path for name, path, _ in options(recipe)}
 
 
 def resolve(
@@ -268,9 +289,27 @@ def resolve(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Recipe:
+    """Build the recipe of `graft fit`; see `resolve_as`.
+
+    Example:
+        >>> resolve({"lr": 0.01}, sets=["training.epochs=3"], environ={"GRAFT_LR": "1"}).training.lr
+        0.01
+    """
+    return resolve_as(Recipe, flags, config=config, sets=sets, environ=environ)
+
+
+def resolve_as(
+    recipe: type[AnyRecipe],
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> AnyRecipe:
     """Build a recipe: a flag beats the environment, which beats the file, which beats a default.
 
     Args:
+        recipe: Whose recipe.
         flags: Values by flag name (`lr`) or dotted path (`training.lr`); None means not given.
         config: A YAML file with the recipe's sections.
         sets: `"path=value"` strings; as strong as flags.
@@ -278,12 +317,8 @@ def resolve(
 
     Raises:
         RecipeError: A key is unknown, a value is not what it should be, or values contradict.
-
-    Example:
-        >>> resolve({"lr": 0.01}, sets=["training.epochs=3"], environ={"GRAFT_LR": "1"}).training.lr
-        0.01
     """
-    known, tree = paths(), read_yaml(config) if config is not None else {}
+    known, tree = paths(recipe), read_yaml(config) if config is not None else {}
     for name, path in known.items():
         value = (environ or {}).get(f"GRAFT_{name.upper()}")
         if value is not None:
@@ -296,28 +331,28 @@ def resolve(
     for key, value in (flags or {}).items():
         if value is not None:
             _place(tree, _path(key, known), value)
-    return validate(tree)
+    return _validated(recipe, tree)
 
 
-def validate(tree: Mapping[str, Any]) -> Recipe:
+def _validated(recipe: type[AnyRecipe], tree: Mapping[str, Any]) -> AnyRecipe:
     """Turn nested data into a recipe.
 
     Raises:
         RecipeError: With the first thing that is wrong, and the nearest name of an unknown key.
     """
     try:
-        return Recipe.model_validate(tree)
+        return recipe.model_validate(tree)
     except ValidationError as invalid:
         first = invalid.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise _unknown(path, paths()) from None
+            raise _unknown(path, paths(recipe)) from None
         message = first["msg"].removeprefix("Value error, ")
-        if not path:
+        if isinstance(first["input"], Mapping):
             raise RecipeError(f"These options exclude each other: {message}.") from None
         raise RecipeError(
             f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.",
-            "Correct the value; `graft fit --help` lists what each option takes.",
+            "Correct the value; --help lists what each option takes.",
         ) from None
 
 
@@ -342,8 +377,8 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     return tree
 
 
-def write_yaml(recipe: Recipe, path: str | os.PathLike[str]) -> None:
-    """Write a resolved recipe, from which `graft fit --config` repeats the run."""
+def write_yaml(recipe: Section, path: str | os.PathLike[str]) -> None:
+    """Write a resolved recipe, from which `--config` repeats the run."""
     with replacing(path) as temporary:
         temporary.write_text(
             yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),

@@ -1,15 +1,16 @@
-"""The folder in which a classifier is saved: `model.json` and `model.safetensors`."""
+"""The folder in which a model is saved: `model.json` and `model.safetensors`."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError
-from graft.files import sha256
+from graft.files import sha256, write_json
 
 FORMAT = 1
 """Version of the model folder's format that this release writes."""
@@ -34,6 +35,38 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
         f"'{path}' is neither a model folder nor a run: it has no model.json.",
         "Give the --out of a `graft fit`, or the model folder inside it.",
     )
+
+
+def write_facts(
+    folder: Path,
+    *,
+    classes: Sequence[str],
+    backbone: Mapping[str, Any],
+    head: Mapping[str, Any] | None,
+) -> Path:
+    """Write `model.json` beside the `model.safetensors` that is there already.
+
+    Args:
+        folder: The model folder.
+        classes: Class names in the order of the logits; none where there is no head.
+        backbone: `Backbone.record()`.
+        head: `Head.record()`; None for a backbone alone.
+
+    Returns:
+        The folder.
+    """
+    write_json(
+        folder / "model.json",
+        {
+            "format": FORMAT,
+            "graft": version("graftlearn"),
+            "sha256": sha256(folder / "model.safetensors"),
+            "classes": list(classes),
+            "backbone": backbone,
+            "head": head,
+        },
+    )
+    return folder
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

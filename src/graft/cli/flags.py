@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from graft.config import options
+from graft.config import Recipe, Section, options
 
 _PANELS = {
     "data": "Images",
@@ -21,13 +21,13 @@ _ELSEWHERE = {"path", "out"}
 """Options that a verb declares itself, as an argument or in its own words."""
 
 
-def recipe_flags() -> Iterator[inspect.Parameter]:
-    """Yield a keyword parameter for every option of the recipe.
+def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
+    """Yield a keyword parameter for every option of a verb's recipe.
 
     Values stay text; the recipe gives them their types, so that a wrong one is reported alike
     wherever it comes from.
     """
-    for name, path, field in options():
+    for name, path, field in options(recipe):
         if name in _ELSEWHERE:
             continue
         flag = f"--{name.replace('_', '-')}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from graft.classifier import Classifier
 from graft.config import OptimizerOptions, TrainingOptions
 from graft.strategies import STRATEGIES, Phase
 
@@ -31,29 +31,29 @@ def learning_rate(options: TrainingOptions, strategy: str) -> float:
     return float(f"{LEARNING_RATE[options.optimizer] * scale:.1g}")
 
 
-def build_optimizer(classifier: Classifier, options: TrainingOptions) -> Optimizer:
+class Staged(Protocol):
+    """A network that says which parameters belong to which stage; a `Classifier` is one."""
+
+    def parameters_by_stage(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Return every parameter under its stage."""
+
+
+def build_optimizer(network: Staged, options: OptimizerOptions) -> Optimizer:
     """Build the recipe's optimizer over every parameter, frozen or not.
 
     The groups carry their stage as `"stage"`. Norms and biases (tensors of fewer than two
     dimensions) form a second group of each stage, without weight decay.
 
     Args:
-        classifier: The model; `requires_grad` plays no role, a parameter without a gradient is
+        network: The model; `requires_grad` plays no role, a parameter without a gradient is
             skipped by the step.
         options: `optimizer`, `momentum`, `nesterov`, `weight_decay`.
     """
-    return optimizer_over(classifier.parameters_by_stage(), options)
-
-
-def optimizer_over(
-    parameters_by_stage: Mapping[str, Sequence[nn.Parameter]], options: OptimizerOptions
-) -> Optimizer:
-    """Build an optimizer over named groups of parameters, as `build_optimizer` does."""
     decay = options.weight_decay
     if decay is None:
         decay = WEIGHT_DECAY[options.optimizer]
     groups = []
-    for stage, parameters in parameters_by_stage.items():
+    for stage, parameters in network.parameters_by_stage().items():
         for matrices, rate in ((True, decay), (False, 0.0)):
             chosen = [p for p in parameters if (p.ndim > 1) is matrices]
             if chosen:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from graft.backbones.compiler import without_compiler
-from graft.classifier import Classifier
-from graft.config import TrainingOptions
+from graft.config import OptimizerOptions
 from graft.data.loader import Batch
 from graft.errors import ResourceError
-from graft.training.objectives import Model, Objective, Progress
-from graft.training.optimizers import build_optimizer
+from graft.training.objectives import Progress
+from graft.training.optimizers import Staged, build_optimizer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -32,6 +32,23 @@ class NotFiniteError(Exception):
         super().__init__(f"{what} at step {step} of epoch {epoch}")
 
 
+class AnyBatch(Protocol):
+    """Images that go through a network together."""
+
+    def to(self, device: torch.device | str) -> AnyBatch:
+        """Return the batch on a device."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+
+class StagedNetwork(Staged, Protocol):
+    """A module that says which parameters belong to which stage."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Yield every parameter."""
+
+
 class Steps:
     """Takes optimizer steps.
 
@@ -39,33 +56,37 @@ class Steps:
     PyTorch's distributed tensors.
 
     Args:
-        classifier: Trained in place; on the accelerator's device.
+        network: Trained in place; on the accelerator's device.
         accelerator: Device, precision, processes.
         objective: What is minimised.
-        options: Optimizer, accumulation, clipping, precision.
+        options: Optimizer, clipping, precision.
         say: Hears when memory runs out.
+        parts: Into which a batch is cut to save memory; None where its images belong together, as
+            in a loss between them, so that it cannot be.
 
     Attributes:
         optimizer: Holds every parameter.
-        model: The classifier as an objective calls it.
+        model: The network as an objective calls it.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
+        network: StagedNetwork,
         accelerator: Accelerator,
-        objective: Objective,
-        options: TrainingOptions,
+        objective: Callable[[Any, Any, Progress], Mapping[str, Tensor]],
+        options: OptimizerOptions,
         say: Callable[[str], None],
+        *,
+        parts: int | None = 1,
     ) -> None:
-        self.classifier, self.accelerator = classifier, accelerator
+        self.network, self.accelerator, self.parts = network, accelerator, parts
         self.objective, self.options, self.say = objective, options, say
         with without_compiler():
-            self.optimizer = build_optimizer(classifier, options)
-            self.model, self._prepared = accelerator.prepare(classifier, self.optimizer)
+            self.optimizer = build_optimizer(network, options)
+            self.model, self._prepared = accelerator.prepare(network, self.optimizer)
 
     def take(
-        self, batch: Batch, progress: Progress, model: Model, parts: int | None = None
+        self, batch: AnyBatch, progress: Progress, model: Any, parts: int | None = None
     ) -> dict[str, float]:
         """Take one step on a batch, in parts whose gradients add up to the whole's.
 
@@ -75,20 +96,21 @@ class Steps:
             batch: What to learn from.
             progress: Where in the run this is.
             model: `self.model`, or a part of it that takes the batch's images.
-            parts: At first; None means what the options accumulate.
+            parts: At first; None means as many as usual.
 
         Returns:
             The batch's losses by name.
 
         Raises:
             NotFiniteError: A loss or gradient is not finite; nothing was changed.
-            ResourceError: One image alone does not fit into the memory.
+            ResourceError: One image alone, or a batch that cannot be cut, does not fit into the
+                memory.
         """
-        parts = min(parts or self.options.accumulate, len(batch))
+        parts = min(parts or self.parts or 1, len(batch))
         self.optimizer.zero_grad(set_to_none=True)
         totals: dict[str, float] = {}
         try:
-            for part in cut(batch, parts):
+            for part in cut(batch, parts) if parts > 1 else (batch,):
                 share = len(part) / len(batch)
                 with self.accelerator.autocast():
                     losses = self.objective(model, part.to(self.accelerator.device), progress)
@@ -100,15 +122,20 @@ class Steps:
                     raise NotFiniteError(what, progress.step, progress.epoch)
                 self.accelerator.backward(loss)
         except torch.OutOfMemoryError as error:
+            if self.parts is None:
+                raise ResourceError(
+                    f"A batch of {len(batch)} images does not fit into the memory.",
+                    "Use a smaller --batch-size or --image-size, or a smaller backbone.",
+                ) from error
             if parts >= len(batch):
                 raise ResourceError(
-                    f"One image of {tuple(batch.images.shape[1:])} does not fit into the memory.",
+                    "One image alone does not fit into the memory.",
                     "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
                 ) from error
             self.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
             return self.take(batch, progress, model, parts * 2)
         norm = self.accelerator.clip_grad_norm_(
-            [p for p in self.classifier.parameters() if p.grad is not None],
+            [p for p in self.network.parameters() if p.grad is not None],
             self.options.clip or float("inf"),
         )
         # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.
@@ -119,12 +146,12 @@ class Steps:
         return totals
 
     def finish(self) -> None:
-        """Make the classifier a plain module again."""
-        if self.model is not self.classifier or self.options.precision != "fp32":
+        """Make the network a plain module again."""
+        if self.model is not self.network or self.options.precision != "fp32":
             self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
 
 
-def cut(batch: Batch, parts: int) -> Iterator[Batch]:
+def cut(batch: Any, parts: int) -> Iterator[Batch]:
     """Cut a batch into parts of nearly equal size."""
     return (
         Batch(*part)

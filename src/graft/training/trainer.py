@@ -123,7 +123,12 @@ class Trainer:
     def steps(self) -> Steps:
         """What takes the optimizer's steps; a plan without epochs never asks for it."""
         return Steps(
-            self.classifier, self.accelerator, self.objective, self.options, self.listener.say
+            self.classifier,
+            self.accelerator,
+            self.objective,
+            self.options,
+            self.listener.say,
+            parts=self.options.accumulate,
         )
 
     def train(self) -> Score:

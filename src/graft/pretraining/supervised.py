@@ -1,0 +1,83 @@
+"""Learning to say what is in a picture: a linear classifier for each thing that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from graft.heads.linear import LinearHead
+from graft.pretraining.pictures import PretextBatch
+from graft.procedural import UNSEEN
+from graft.training.objectives import Progress
+
+
+class FactorHeads(nn.Module):
+    """One linear classifier per factor.
+
+    Args:
+        width: Features per picture.
+        factors: How many categories each has.
+        seed: Of the initial weights.
+
+    Example:
+        >>> import torch
+        >>> heads = FactorHeads(256, {"shape": 10, "palette": 4})
+        >>> [tuple(logits.shape) for logits in heads(torch.zeros(3, 256))]
+        [(3, 10), (3, 4)]
+    """
+
+    def __init__(self, width: int, factors: Mapping[str, int], *, seed: int = 0) -> None:
+        super().__init__()
+        self.names = tuple(factors)
+        self.heads = nn.ModuleList(
+            LinearHead(width, count, seed=seed + index)
+            for index, count in enumerate(factors.values())
+        )
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits (N, categories) of each factor of features (N, width)."""
+        return tuple(head(features) for head in self.heads)
+
+
+class Factors:
+    """Cross-entropy of every factor, over the pictures in which it can be seen.
+
+    Args:
+        names: Of the factors, in the order of the labels' columns.
+        label_smoothing: Share of the target spread evenly over the categories, 0 to 1.
+
+    Example:
+        >>> import torch
+        >>> batch = PretextBatch((torch.zeros(2, 3, 8, 8),), torch.tensor([[0], [UNSEEN]]))
+        >>> model = lambda images: (torch.zeros(2, 4),)
+        >>> losses = Factors(("shape",))(model, batch, Progress(0, 1, 1))
+        >>> round(losses["shape"].item(), 3)
+        1.386
+    """
+
+    def __init__(self, names: tuple[str, ...], label_smoothing: float = 0.0) -> None:
+        self.names = names
+        self.label_smoothing = label_smoothing
+
+    def __call__(
+        self,
+        model: Callable[[Tensor], tuple[Tensor, ...]],
+        batch: PretextBatch,
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        """Return the mean cross-entropy of each factor, in nats; 0 where no picture shows it."""
+        losses = {}
+        for name, logits, labels in zip(
+            self.names, model(batch.views[0]), batch.labels.T, strict=True
+        ):
+            total = functional.cross_entropy(
+                logits.float(),
+                labels,
+                ignore_index=UNSEEN,
+                label_smoothing=self.label_smoothing,
+                reduction="sum",
+            )
+            losses[name] = total / (labels != UNSEEN).sum().clamp(min=1)
+        return losses

@@ -1,0 +1,147 @@
+"""Pairs of random views of the same pictures: what a self-supervised loss compares."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from graft.data.augment import Augmentation
+from graft.data.loader import Loader
+from graft.data.transforms import (
+    ColorJitter,
+    GaussianBlur,
+    Grayscale,
+    HorizontalFlip,
+    RandomResizedCrop,
+    Transform,
+)
+from graft.errors import DataError, RecipeError
+from graft.pretraining.decode_once import DecodeOnce
+
+_PAPER_SIZE = 224  # pixels, for which the paper states its blur
+
+
+@dataclass(frozen=True)
+class RandomApply:
+    """Apply a transform with probability `p`.
+
+    Example:
+        >>> red, rng = Image.new("RGB", (4, 4), "red"), np.random.default_rng(0)
+        >>> RandomApply(Grayscale(p=1), p=0).apply(red, rng).getpixel((0, 0))
+        (255, 0, 0)
+    """
+
+    transform: Transform
+    p: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise RecipeError(f"{self} is out of range.", "Give a probability of 0 to 1.")
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Return the picture, changed or as it is."""
+        return self.transform.apply(image, rng) if rng.random() < self.p else image
+
+
+def simclr_augmentation(image_size: int = 224, strength: float = 1.0) -> Augmentation:
+    """Return the augmentation of SimCLR: crop, flip, colour jitter, greyscale, blur.
+
+    Args:
+        image_size: Shorter side of the network's input in pixels; the blur is in proportion.
+        strength: Of the colour jitter, s in the paper: 1 for photographs, 0.5 for tiny pictures,
+            0 where colour tells the classes apart.
+
+    Raises:
+        RecipeError: The strength is out of range.
+
+    Source:
+        Chen et al. 2020, arXiv:2002.05709, appendix A.
+
+    Example:
+        >>> augmentation = simclr_augmentation(64, strength=0.5)
+        >>> augmentation.transforms[2].transform
+        ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    """
+    jitter = ColorJitter(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
+    blur = GaussianBlur(p=0.5, max_sigma=max(0.1, 2 * image_size / _PAPER_SIZE))
+    return Augmentation(
+        (
+            RandomResizedCrop(min_scale=0.2),
+            HorizontalFlip(),
+            RandomApply(jitter, p=0.8),
+            Grayscale(p=0.2),
+            blur,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Two random views of each of N pictures.
+
+    Args:
+        first: float32 of shape (N, channels, H, W), normalised, channels-last.
+        second: Another view of the same pictures in the same order, of the same shape.
+        indices: int64 of shape (N,): position in the loader's samples.
+    """
+
+    first: Tensor
+    second: Tensor
+    indices: Tensor
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """Return the batch on `device`."""
+        return PairBatch(
+            self.first.to(device, non_blocking=True),
+            self.second.to(device, non_blocking=True),
+            self.indices.to(device, non_blocking=True),
+        )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
+    """Yield the batches of one epoch, two views of every picture; closing stops the threads.
+
+    The views are the loader's `2 * epoch` and `2 * epoch + 1`, in the order of `epoch`: like all
+    of its views they follow from seed, number and the picture's content, so neither workers nor
+    an interruption change them. A picture with a known hash is decoded once for both.
+
+    Args:
+        loader: With an augmentation; without `pad`.
+        epoch: From 0.
+
+    Raises:
+        RecipeError: The loader has no augmentation, so its two views would be equal, or it pads.
+        DataError: A picture can no longer be read.
+
+    Example:
+        >>> from graft.data.preprocess import Preprocess
+        >>> picture = Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3))
+        >>> options = {"batch_size": 2, "augmentation": simclr_augmentation(16)}
+        >>> loader = Loader([picture] * 3, (), Preprocess(16), **options)
+        >>> [(tuple(pair.first.shape), pair.indices.tolist()) for pair in pairs(loader, 0)]
+        [((2, 3, 16, 16), [0, 1]), ((1, 3, 16, 16), [2])]
+    """
+    if loader.augmentation is None or loader.pad:
+        raise RecipeError(
+            "Pairs of views need a loader that augments and does not pad.",
+            "Give it an augmentation, such as that of SimCLR, and pad=False.",
+        )
+    shared = copy.copy(loader)
+    shared.pixels = DecodeOnce(loader.pixels)
+    first, second = (shared.epoch(epoch, view=2 * epoch + which) for which in (0, 1))
+    for one, other in zip(first, second, strict=True):
+        if not torch.equal(one.indices, other.indices):
+            raise DataError(
+                "A picture could be read for one of its two views only.",
+                "Keep the files in place while they are read.",
+            )
+        yield PairBatch(one.images, other.images, one.indices)

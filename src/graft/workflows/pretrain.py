@@ -1,0 +1,371 @@
+"""`graft pretrain`: a backbone of one's own, from generated pictures or from a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from graft.backbones.backbone import Backbone
+from graft.backbones.load import absolute_name, load_backbone
+from graft.backbones.providers import SHIPPED_WEIGHTS
+from graft.backbones.saved import save_backbone
+from graft.config import resolve_as, write_yaml
+from graft.data.augment import Augmentation, augmentation
+from graft.data.check import check
+from graft.data.loader import Loader
+from graft.data.manifest import Manifest
+from graft.data.pixel_cache import PixelCache
+from graft.data.scan import locate, scan
+from graft.data.split import assign_splits
+from graft.data.unlabelled import scan_unlabelled
+from graft.errors import GraftError, RecipeError
+from graft.network import staying_offline
+from graft.pretraining.barlow_twins import BarlowTwins
+from graft.pretraining.contrast import BetweenViews
+from graft.pretraining.nt_xent import NTXent
+from graft.pretraining.pair_loss import PairLoss
+from graft.pretraining.pictures import FolderPictures, GeneratedPictures, Pictures
+from graft.pretraining.pretrainer import PretextObjective, Pretrainer, learning_rate
+from graft.pretraining.projector import make_projector, projector_widths
+from graft.pretraining.recipe import MethodOptions, PretrainRecipe
+from graft.pretraining.supervised import FactorHeads, Factors
+from graft.pretraining.vicreg import VICReg
+from graft.pretraining.views import simclr_augmentation
+from graft.procedural import Scenes
+from graft.run import Run, keep_lines, next_folder, now
+from graft.timing import Stopwatch
+from graft.training import Listener, Silent, require_device
+
+PICTURES = 1 << 30
+"""Most bytes of decoded pictures that are kept in memory between epochs."""
+
+FREE_ON_RESUME = ("offline", "workers")
+SUPERVISED = "supervised"
+COLOUR = 0.5
+"""Strength of the jitter: a backbone for any purpose had better keep some sense of colour."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What `pretrain` returns.
+
+    Args:
+        run: The run folder, which `--backbone` takes.
+        backbone: The trained backbone, in eval mode.
+        result: The document that `graft pretrain --json` prints.
+    """
+
+    run: Path
+    backbone: Backbone
+    result: dict[str, Any]
+
+
+def pretrain(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    resume: bool = False,
+    listener: Listener | None = None,
+    **overrides: Any,
+) -> Pretrained:
+    """Train a backbone without the task that it is for.
+
+    Args:
+        data: A folder of images, with or without labels; None trains on generated pictures.
+        out: The run folder, new or empty; None takes the next free one below `runs/`.
+        config: A recipe file; `RUN/recipe.yaml` repeats that run, "graft-small" makes the weights
+            that ship with Graft again.
+        sets: `"training.lr=0.01"` strings, as `--set` takes them.
+        environ: Variables such as `GRAFT_LR`; the command line passes `os.environ`.
+        resume: Continue the run in `out` after its last whole epoch, to the same weights as if it
+            had never stopped.
+        listener: Hears of the progress; None is silent.
+        overrides: Any option by its flag name: `method="simclr"`, `epochs=5`, `start="random"`, …
+            See `graft.pretraining.recipe`.
+
+    Raises:
+        RecipeError: Options that cannot be meant, or an `out` that already holds a run.
+        DataError: Images that cannot be trained on.
+        BackboneError: An unknown backbone, or weights that do not fit.
+        ResourceError: No disk, memory, device or network.
+        DivergedError: Training did not stay finite, or the features collapsed.
+        KeyboardInterrupt: Ctrl-C; the backbone after the last whole epoch is in `RUN/model`.
+    """
+    watch, listener = Stopwatch(), listener or Silent()
+    flags = {"path": None if data is None else os.fspath(data), **overrides}
+    if resume:
+        run, recipe = _reopen(flags, out, config, sets)
+        state = run.state()
+        if state["state"] == "done":
+            listener.say(f"The run in '{out}' is already done.")
+            return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
+        manifest = Manifest.load(run.manifest) if recipe.data.path else None
+        warnings: list[str] = []
+    else:
+        recipe = _complete(
+            resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
+        )
+        backbone = _backbone(recipe)  # what is quick to refuse comes before the images are read
+        name = recipe.data.path or "generated"
+        assert recipe.method.name is not None, "completed"
+        out = out or recipe.out or next_folder(name, recipe.backbone.name, recipe.method.name)
+        Run.refuse_taken(out)
+        with watch("data"):
+            manifest, warnings = _read(recipe)
+        fresh = recipe.backbone.start == "random"
+        lr = learning_rate(recipe.training, fresh=fresh)
+        training = recipe.training.model_copy(update={"lr": lr})
+        recipe = recipe.model_copy(update={"training": training, "out": None})
+        run = Run.create(out, seed=recipe.seed)
+        write_yaml(recipe, run.recipe)
+        if manifest is not None:
+            manifest.save(run.manifest)
+    backbone = _backbone(recipe)
+    return _carry_out(run, recipe, backbone, manifest, warnings, resume, listener, watch)
+
+
+def _file(config: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """Return a recipe file: the given one, or a shipped one by the name of its backbone."""
+    shipped = files("graft.pretraining").joinpath(f"{config}.yaml".replace("-", "_"))
+    if isinstance(config, str) and config in SHIPPED_WEIGHTS and not Path(config).exists():
+        return str(shipped)
+    return config
+
+
+def _complete(recipe: PretrainRecipe) -> PretrainRecipe:
+    """Fill in what follows from other options, and make paths absolute so that runs repeat."""
+    require_device(recipe.device)
+    data, own = recipe.data, recipe.backbone
+    folder = data.path is not None
+    known = own.weights is not None or folder
+    method = recipe.method.name or ("simclr" if folder else SUPERVISED)
+    augment = data.augment
+    if augment is None:
+        augment = "simclr" if method != SUPERVISED else "basic" if folder else "none"
+    if method != SUPERVISED and augment == "none":
+        raise RecipeError(
+            f"--method {method} compares two augmented views, and --augment is none.",
+            "Leave --augment out, or choose --method supervised.",
+        )
+    if augment != "simclr":
+        augmentation(augment)
+    weights = None if own.weights is None else str(Path(own.weights).absolute())
+    return recipe.model_copy(
+        update={
+            "data": data.model_copy(
+                update={"path": locate(data.path) if data.path else None, "augment": augment}
+            ),
+            "backbone": own.model_copy(
+                update={
+                    "name": absolute_name(own.name),
+                    "weights": weights,
+                    "start": own.start or ("pretrained" if known else "random"),
+                }
+            ),
+            "method": recipe.method.model_copy(update={"name": method}),
+        }
+    )
+
+
+def _reopen(
+    flags: Mapping[str, Any],
+    out: str | os.PathLike[str] | None,
+    config: str | os.PathLike[str] | None,
+    sets: Sequence[str],
+) -> tuple[Run, PretrainRecipe]:
+    if out is None or config is not None:
+        raise RecipeError(
+            "--resume continues the run in --out with that run's own recipe.",
+            "Write `graft pretrain --resume --out RUN`, without --config.",
+        )
+    run = Run.open(out)
+    recipe = resolve_as(PretrainRecipe, config=run.recipe)
+    wanted = _complete(resolve_as(PretrainRecipe, flags, config=run.recipe, sets=sets))
+    recipe = recipe.model_copy(update={name: getattr(wanted, name) for name in FREE_ON_RESUME})
+    if wanted != recipe:
+        raise RecipeError(
+            f"The run in '{out}' was started with other options.",
+            f"Leave options out to resume ({run.recipe} has them), or start a new run.",
+        )
+    return run, recipe
+
+
+def _backbone(recipe: PretrainRecipe) -> Backbone:
+    own = recipe.backbone
+    with staying_offline(recipe.offline):
+        return load_backbone(
+            own.name,
+            weights=own.weights,
+            pretrained=own.start == "pretrained",
+            image_size=recipe.data.image_size,
+            seed=recipe.seed,
+        )
+
+
+def _read(recipe: PretrainRecipe) -> tuple[Manifest | None, list[str]]:
+    """Find and check the folder's images; None where the pictures are generated."""
+    if recipe.data.path is None:
+        return None, []
+    if recipe.method.name == SUPERVISED:
+        manifest = assign_splits(
+            scan(recipe.data.path), val_fraction=0.1, test_fraction=0.0, seed=recipe.seed
+        )
+        return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
+    manifest = scan_unlabelled(recipe.data.path, max_unreadable=recipe.data.max_unreadable)
+    return manifest, list(manifest.notes)
+
+
+def _carry_out(
+    run: Run,
+    recipe: PretrainRecipe,
+    backbone: Backbone,
+    manifest: Manifest | None,
+    warnings: list[str],
+    resume: bool,
+    listener: Listener,
+    watch: Stopwatch,
+) -> Pretrained:
+    try:
+        run.update(state="running", error=None)
+        for warning in warnings:
+            listener.say(warning)
+        pictures = _pictures(recipe, backbone, manifest)
+        head, objective = _task(recipe, backbone, pictures)
+        trainer = Pretrainer(
+            backbone,
+            pictures,
+            head,
+            objective,
+            options=recipe.training,
+            fresh=recipe.backbone.start == "random",
+            seed=recipe.seed,
+            device=recipe.device,
+            folder=run.folder,
+            resume=resume,
+            listener=listener,
+            watch=watch,
+        )
+        keep_lines(run.metrics, trainer.position.step)
+        try:
+            trainer.train()
+        except KeyboardInterrupt:
+            if trainer.position.epoch:
+                trainer.back_to_last_epoch()
+                save_backbone(backbone, run.model)
+                listener.say(f"The backbone so far is in {run.model}.")
+            listener.say(f"Continue with: graft pretrain --resume --out {run.folder}")
+            raise
+        backbone.module.cpu()
+        save_backbone(backbone, run.model)
+        result = _result(run, recipe, backbone, trainer, warnings, watch)
+        run.update(state="done", finished=now(), result=result)
+    except KeyboardInterrupt:
+        run.update(state="interrupted", finished=now())
+        raise
+    except BaseException as error:
+        with contextlib.suppress(GraftError, OSError):
+            run.update(state="failed", error=str(error), finished=now())
+        raise
+    return Pretrained(run.folder, load_backbone(str(run.folder)), result)
+
+
+def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | None) -> Pictures:
+    preprocess, options = backbone.preprocess, recipe.training
+    views = 1 if recipe.method.name == SUPERVISED else 2
+    changes = _changes(recipe, backbone)
+    if manifest is None:
+        kinds = recipe.scenes.model_dump(exclude={"pictures"})
+        return GeneratedPictures(
+            Scenes(size=preprocess.height, seed=recipe.seed, **kinds),
+            preprocess,
+            recipe.scenes.pictures,
+            batch_size=options.batch_size,
+            augmentation=changes,
+            views=views,
+            workers=recipe.workers,
+        )
+    classes = manifest.classes if views == 1 else ()
+    train = manifest.subset("train")
+    loader = Loader(
+        train,
+        classes,
+        preprocess,
+        batch_size=options.batch_size,
+        augmentation=changes,
+        shuffle=True,
+        seed=recipe.seed,
+        workers=recipe.workers,
+        pixels=PixelCache(PICTURES),
+    )
+    clean = Loader(
+        manifest.subset("val") if views == 1 else train,
+        classes,
+        preprocess,
+        batch_size=options.batch_size,
+        workers=recipe.workers,
+    )
+    return FolderPictures(loader, clean, views=views)
+
+
+def _changes(recipe: PretrainRecipe, backbone: Backbone) -> Augmentation | None:
+    if recipe.data.augment == "simclr":
+        side = min(backbone.preprocess.height, backbone.preprocess.width)
+        return simclr_augmentation(side, COLOUR)
+    return augmentation(recipe.data.augment or "none")
+
+
+def _task(
+    recipe: PretrainRecipe, backbone: Backbone, pictures: Pictures
+) -> tuple[nn.Module, PretextObjective]:
+    method = recipe.method
+    if method.name == SUPERVISED:
+        names = tuple(pictures.factors)
+        return FactorHeads(backbone.width, pictures.factors, seed=recipe.seed), Factors(names)
+    assert method.name is not None, "completed"
+    widths = projector_widths(method.name, backbone.width)
+    return make_projector(backbone.width, widths, seed=recipe.seed), BetweenViews(_loss(method))
+
+
+def _loss(method: MethodOptions) -> PairLoss:
+    if method.name == "simclr":
+        return NTXent(method.temperature)
+    if method.name == "barlow-twins":
+        return BarlowTwins(method.redundancy)
+    return VICReg(method.invariance, method.variance, method.covariance)
+
+
+def _result(
+    run: Run,
+    recipe: PretrainRecipe,
+    backbone: Backbone,
+    trainer: Pretrainer,
+    warnings: list[str],
+    watch: Stopwatch,
+) -> dict[str, Any]:
+    assert trainer.collapse is not None, "an epoch was done"
+    return {
+        "run": str(run.folder),
+        "backbone": backbone.name,
+        "method": recipe.method.name,
+        "start": recipe.backbone.start,
+        "data": recipe.data.path or "generated",
+        "epochs": trainer.position.epoch,
+        "pictures_per_epoch": len(trainer.pictures) * recipe.training.batch_size,
+        "parameters": sum(p.numel() for p in backbone.module.parameters()),
+        "known": trainer.lines[-1]["known"] if trainer.lines else {},
+        "spread": trainer.collapse.std,
+        "effective_rank": trainer.collapse.rank,
+        "collapse": trainer.collapse.words,
+        "seconds": watch.seconds(["data", "train", "evaluate"]),
+        "warnings": warnings,
+    }

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from graft.data.loader import Loader
+from graft.data.preprocess import Preprocess
+from graft.pretraining.pictures import FolderPictures, GeneratedPictures
+from graft.pretraining.views import simclr_augmentation
+from graft.procedural import Scenes
+
+FEW = {"waves": 2, "superformulas": 1, "rosettes": 2, "fractals": 1, "strokes": 1, "textures": 3}
+
+
+def generated(workers=0, **options):
+    scenes = Scenes(size=16, **FEW)
+    return GeneratedPictures(scenes, Preprocess(16), 12, batch_size=5, workers=workers, **options)
+
+
+def test_the_number_of_processes_changes_nothing():
+    options = {"augmentation": simclr_augmentation(16), "views": 2}
+    alone = list(generated(0, **options).epoch(1))
+    together = list(generated(2, **options).epoch(1))
+    for one, same in zip(alone, together, strict=True):
+        assert torch.equal(one.labels, same.labels)
+        assert all(torch.equal(a, b) for a, b in zip(one.views, same.views, strict=True))
+
+
+def test_each_epoch_shows_new_pictures_and_none_that_is_held_out():
+    pictures = generated()
+    shown = [torch.cat([batch.views[0] for batch in pictures.epoch(number)]) for number in (0, 1)]
+    kept = torch.cat([batch.views[0] for batch in pictures.held_out(12)])
+    everything = torch.cat([*shown, kept]).flatten(1)
+    assert len(everything.unique(dim=0)) == 10 + 10 + 12
+
+
+def test_only_whole_batches_are_shown():
+    assert [len(batch) for batch in generated().epoch(0)] == [5, 5]
+    assert len(generated()) == 2
+
+
+def test_the_pixels_are_those_of_the_scene():
+    pictures = generated()
+    [batch, _] = pictures.epoch(0)
+    scene = pictures.scenes.picture(0)
+    pixels = torch.from_numpy(scene.pixels.copy()).permute(2, 0, 1)[None]
+    assert torch.equal(batch.views[0][0], pictures.preprocess.normalize(pixels)[0])
+    assert batch.labels[0].tolist() == list(scene.labels)
+
+
+def test_two_views_of_a_picture_differ():
+    pictures = generated(augmentation=simclr_augmentation(16), views=2)
+    for batch in pictures.epoch(0):
+        first, second = batch.views
+        assert (first != second).flatten(1).any(dim=1).all()
+
+
+@pytest.fixture
+def folder():
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)) for _ in range(6)]
+
+    def make(views, classes=()):
+        options = {"batch_size": 4}
+        train = Loader(
+            images,
+            classes,
+            Preprocess(16),
+            augmentation=simclr_augmentation(16),
+            shuffle=True,
+            **options,
+        )
+        return FolderPictures(
+            train, Loader(images, classes, Preprocess(16), **options), views=views
+        )
+
+    return make
+
+
+def test_a_folder_gives_pairs_or_single_views(folder):
+    for views in (1, 2):
+        batches = list(folder(views).epoch(0))
+        assert [len(batch.views) for batch in batches] == [views] * 2
+        assert sum(map(len, batches)) == 6
+
+
+def test_a_folder_holds_out_clean_pictures_in_order(folder):
+    pictures = folder(1)
+    for batch in pictures.held_out(3):
+        assert len(batch) == 3
+        again = next(iter(pictures.clean.epoch(0))).images[:3]
+        assert torch.equal(batch.views[0], again)
+
+
+def test_nothing_is_known_of_a_folder_without_labels(folder):
+    assert folder(2).factors == {}
+    assert folder(1, ("ants", "bees")).factors == {"class": 2}

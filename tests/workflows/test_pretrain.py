@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import graft
+from graft.backbones.load import load_backbone
+from graft.errors import DataError, RecipeError
+from graft.training import Silent
+from graft.workflows.pretrain import pretrain
+
+FEW = {
+    "waves": 2,
+    "superformulas": 1,
+    "rosettes": 2,
+    "fractals": 1,
+    "strokes": 1,
+    "textures": 3,
+    "palettes": 3,
+}
+SMALL = {"image_size": 16, "batch_size": 16, "epochs": 1, "workers": 0, "device": "cpu"}
+GENERATED = {**SMALL, **FEW, "pictures": 64}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Two classes, one bright and one dark, and a file that is no image."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for label, low in (("dark", 0), ("bright", 150)):
+        (folder / label).mkdir()
+        for number in range(20):
+            pixels = rng.integers(low, low + 100, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    (folder / "dark" / "broken.png").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return pretrain(out=tmp_path_factory.mktemp("runs") / "run", **GENERATED)
+
+
+def test_the_run_is_a_backbone(trained, photos, tmp_path):
+    backbone = load_backbone(str(trained.run))
+    for name, tensor in trained.backbone.module.state_dict().items():
+        assert torch.equal(backbone.module.state_dict()[name], tensor)
+    fitted = graft.fit(photos, backbone=str(trained.run), out=tmp_path / "fit", device="cpu")
+    assert fitted.result["val_accuracy"] > 0.9
+
+
+def test_it_begins_from_nothing_without_a_folder_and_says_so(trained):
+    assert trained.result["start"] == "random"
+    assert trained.result["method"] == "supervised"
+    assert trained.result["data"] == "generated"
+    assert set(trained.result["known"]) >= {"family", "shape", "palette"}
+
+
+def test_a_backbone_alone_predicts_nothing_and_says_what_to_do(trained):
+    with pytest.raises(DataError, match=r"without a head.*graft fit DIR --backbone"):
+        graft.load(trained.run)
+
+
+def test_its_recipe_repeats_the_run(trained, tmp_path):
+    again = pretrain(config=trained.run / "recipe.yaml", out=tmp_path / "again")
+    for name, tensor in trained.backbone.module.state_dict().items():
+        assert torch.equal(again.backbone.module.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("method", ["simclr", "barlow-twins", "vicreg"])
+def test_a_folder_without_labels_is_enough(method, photos, tmp_path):
+    done = pretrain(
+        photos, out=tmp_path / "run", backbone="graft-small", start="random", method=method, **SMALL
+    )
+    assert done.result["known"] == {}
+    assert done.result["effective_rank"] > 1
+    assert any("cannot be read" in words for words in done.result["warnings"])
+    load_backbone(str(done.run))
+
+
+def test_a_labelled_folder_can_teach(photos, tmp_path):
+    options = {**SMALL, "epochs": 3, "start": "random", "method": "supervised"}
+    done = pretrain(photos, out=tmp_path / "run", **options)
+    assert list(done.result["known"]) == ["class"]
+
+
+def test_it_goes_on_from_an_earlier_run(trained, photos, tmp_path):
+    done = pretrain(
+        photos, backbone=str(trained.run), out=tmp_path / "run", **{**SMALL, "image_size": None}
+    )
+    assert done.result["start"] == "pretrained"
+    load_backbone(str(done.run))
+
+
+class Interrupt(Silent):
+    def epoch(self, epoch, epochs, batches):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_leaves_a_backbone_and_goes_on_to_the_same_weights(tmp_path):
+    options = {**GENERATED, "epochs": 2}
+    whole = pretrain(out=tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(out=tmp_path / "run", listener=Interrupt(), **options)
+    assert json.loads((tmp_path / "run/run.json").read_text())["state"] == "interrupted"
+    load_backbone(str(tmp_path / "run"))
+    resumed = pretrain(out=tmp_path / "run", resume=True)
+    for name, tensor in whole.backbone.module.state_dict().items():
+        assert torch.equal(resumed.backbone.module.state_dict()[name], tensor), name
+    epochs = [
+        json.loads(line)["epoch"]
+        for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    ]
+    assert epochs == [1, 2]
+
+
+def test_a_finished_run_is_not_trained_again(trained):
+    said = []
+
+    class Heard(Silent):
+        def say(self, words):
+            said.append(words)
+
+    again = pretrain(out=trained.run, resume=True, listener=Heard())
+    assert again.result == trained.result
+    assert said == [f"The run in '{trained.run}' is already done."]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "simclr", "augment": "none"}, "two augmented views"),
+        ({"start": "random", "weights": "w.safetensors"}, "--start random excludes --weights"),
+        ({"method": "byol"}, "method.name"),
+        ({"pictres": 3}, "pictures"),
+        ({**FEW, "waves": 0, "superformulas": 0, "rosettes": 0, "fractals": 0, "strokes": 0,
+          "glyphs": False}, "nothing to draw"),
+        ({"pictures": 64}, "do not fill a batch of 128"),
+        ({"epochs": 2, "warmup": 2}, "leaves none to train"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_in_words(options, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        pretrain(out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no image"):
+        pretrain(tmp_path / "empty", out=tmp_path / "run", **SMALL, start="random")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_taken_folder_is_left_alone(trained):
+    with pytest.raises(RecipeError, match="already holds a run"):
+        pretrain(out=trained.run, **GENERATED)
+
+
+def test_resuming_with_other_options_is_refused(trained):
+    with pytest.raises(RecipeError, match="other options"):
+        pretrain(out=trained.run, resume=True, epochs=9)
