@@ -62,6 +62,8 @@ def _fit(
         if json:
             print_json(document)
         else:
+            if document["choice"]:
+                console.print(document["choice"], highlight=False, markup=False, soft_wrap=True)
             print_plan(document["plan"], console)
         return
     from graft.cli.progress import Bars

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from graft.strategies import Plan
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, Trainer, learning_rate, require_device
 from graft.user_cache import feature_cache
+from graft.workflows.choose import settle_backbone
 from graft.workflows.conclude import conclude
 from graft.workflows.prepare import (
     choose_plan,
@@ -84,7 +86,9 @@ def fit(
         explain: Tell the listener what is cached where, and why.
         listener: Hears of the progress; None is silent.
         overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
-            `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`.
+            `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`. Without a
+            backbone the best that is available here is taken, and recorded in the run's recipe;
+            see `graft.workflows.choose`.
 
     Raises:
         RecipeError: Options that cannot be meant, or an `out` that already holds a run.
@@ -109,7 +113,7 @@ def fit(
             return Fit(job.run.folder, Classifier.load(job.run.folder), state["result"])
     else:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
-        job = _start(recipe, out, watch)
+        job = _start(recipe, out, watch, listener)
     return _carry_out(job, listener, watch, explain)
 
 
@@ -124,16 +128,20 @@ def plan_only(
     """Say what `fit` would do, without weights, training or a run folder.
 
     Returns:
-        The keys of `fit`'s document that are known beforehand, `plan` among them.
+        The keys of `fit`'s document that are known beforehand, `plan` among them; and `choice`,
+        in words why this backbone, None where the recipe names it.
     """
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
+    read = cache(partial(read_images, recipe, thorough=False))
+    recipe, choice = settle_backbone(recipe, lambda: len(read()[0].readable), fetch=False)
     backbone = draft(recipe).outline()
     plan = choose_plan(recipe, backbone)
-    manifest, warnings = read_images(recipe, thorough=False)
+    manifest, warnings = read()
     classifier = graft_head(recipe, backbone, manifest.classes)
     return {
         "backbone": backbone.name,
+        "choice": choice and choice.words,
         "strategy": plan.strategy,
         "classes": list(manifest.classes),
         "plan": plan.to_dict(
@@ -160,7 +168,8 @@ def complete(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={"path": locate(recipe.data.path)})
     own = recipe.backbone
     weights = None if own.weights is None else str(Path(own.weights).absolute())
-    backbone = own.model_copy(update={"name": absolute_name(own.name), "weights": weights})
+    name = None if own.name is None else absolute_name(own.name)
+    backbone = own.model_copy(update={"name": name, "weights": weights})
     return recipe.model_copy(update={"data": data, "backbone": backbone})
 
 
@@ -177,20 +186,35 @@ class _Job:
     resume: bool
 
 
-def _start(recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch) -> _Job:
+def _start(
+    recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch, listener: Listener
+) -> _Job:
     """Prepare a new run. What is quick to refuse comes before the images are read."""
-    assert recipe.data.path is not None, "complete() asked for it"
+    out = out or recipe.out
+    if out is not None:
+        Run.refuse_taken(out)
+
+    @cache
+    def read() -> tuple[Manifest, list[str]]:
+        with watch("data"):
+            return read_images(recipe)
+
+    recipe, choice = settle_backbone(recipe, lambda: len(read()[0].readable))
+    if choice is not None and not choice.makeshift:
+        listener.say(choice.words)
     drafted = draft(recipe)
     plan = choose_plan(recipe, drafted.outline())
-    out = out or recipe.out or next_folder(recipe.data.path, recipe.backbone.name, plan.strategy)
-    Run.refuse_taken(out)
-    with watch("data"):
-        manifest, warnings = read_images(recipe)
+    manifest, warnings = read()
+    if choice is not None and choice.makeshift:
+        warnings = [choice.words, *warnings]
     backbone = open_backbone(recipe, drafted)
     resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training, plan.strategy)}
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update=resolved), "out": None}
     )
+    if out is None:
+        assert recipe.data.path is not None, "complete() asked for it"
+        out = next_folder(recipe.data.path, recipe.backbone.name or "", plan.strategy)
     run = Run.create(out, seed=recipe.seed)
     write_yaml(recipe, run.recipe)
     manifest.save(run.manifest)

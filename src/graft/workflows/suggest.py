@@ -124,12 +124,12 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
          ('for accuracy', 'torchvision:efficientnet_v2_l'),
          ('for small devices', 'torchvision:efficientnet_b1')]
     """
-    left = [entry for entry in all_entries() if _is_open(entry)]
+    left = [entry for entry in all_entries() if is_open(entry)]
     found: list[Suggestion] = []
 
     def add(entry: Entry, role: str, prior: Prior, reason: str) -> None:
         left.remove(entry)
-        seconds = _seconds(entry, images, prior, machine)
+        seconds = seconds_for(entry, images, prior, machine)
         reasons = (reason, _why_time(entry, images, prior, seconds), _why_terms(entry))
         found.append(Suggestion(entry, role, prior.strategy, seconds, reasons))
 
@@ -141,8 +141,8 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
                 entry
                 for entry in left
                 if set(role.suits) & set(entry.suits)
-                and _fits(entry, prior, machine)
-                and _seconds(entry, images, prior, machine) <= role.seconds
+                and fits(entry, prior, machine)
+                and seconds_for(entry, images, prior, machine) <= role.seconds
             ]
             if rivals:
                 best = max(rivals, key=lambda entry: entry.top1 or 0)
@@ -154,15 +154,18 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
     return found
 
 
-def _is_open(entry: Entry) -> bool:
+def is_open(entry: Entry) -> bool:
+    """Whether a model has a published accuracy and a licence that allows commercial use."""
     return entry.top1 is not None and entry.licence is not None and "-NC" not in entry.licence
 
 
-def _fits(entry: Entry, prior: Prior, machine: Machine) -> bool:
+def fits(entry: Entry, prior: Prior, machine: Machine) -> bool:
+    """Whether training a model in the way of a prior fits into the machine's memory."""
     return entry.parameters * BYTES * prior.copies <= machine.memory * MEMORY_SHARE
 
 
-def _seconds(entry: Entry, images: int, prior: Prior, machine: Machine) -> float:
+def seconds_for(entry: Entry, images: int, prior: Prior, machine: Machine) -> float:
+    """Return the estimated time to train a model on so many images in the way of a prior."""
     return images * prior.passes * entry.gflops * 1e9 / (machine.speed * SPEED_SHARE)
 
 
