@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.finding import Finding
 from benchmarks.machine import describe_machine
-from benchmarks.place import HERE, MissingError, Place, prepare
+from benchmarks.place import CANDIDATE, HERE, MissingError, Place, prepare
 from benchmarks.process import FailedError
 from benchmarks.record import MixedError, others, read, write
 from benchmarks.rows import ROWS
@@ -30,6 +30,9 @@ def main(
     full: Annotated[
         bool, typer.Option("--full", help="Measure what is otherwise extrapolated: hours")
     ] = False,
+    backbone: Annotated[
+        str, typer.Option(help="For the row graft-small: a name, or a folder that Graft wrote")
+    ] = CANDIDATE,
     json: Annotated[Path | None, typer.Option(help="Keep the results in a file")] = None,
     stored: Annotated[
         Path | None, typer.Option("--from", help="Take results from a file, measure nothing")
@@ -50,7 +53,7 @@ def main(
             if quick:
                 machine["machine"] += ", a quick run whose numbers mean nothing"
             kept = others(json, names, machine, rounds) if json and only else []
-            with prepare(repeat=repeat, quick=quick, full=full) as place:
+            with prepare(repeat=repeat, quick=quick, full=full, candidate=backbone) as place:
                 findings = _measure(place, names, json, kept, machine)
         except MixedError as mixed:
             raise typer.BadParameter(str(mixed)) from mixed

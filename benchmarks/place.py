@@ -17,6 +17,7 @@ from benchmarks.process import Finished, run
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
 BACKBONE = "mobilenet_v2"
+CANDIDATE = "graft-small"
 QUICK_IMAGES = 12
 """Images of each class and split in a quick run, which only shows that everything works."""
 
@@ -36,6 +37,8 @@ class Place:
         repeat: Rounds.
         quick: Tiny, to see that it works.
         full: Measure what is otherwise extrapolated.
+        candidate: The backbone that the row `graft-small` is about: a name, or a folder that Graft
+            wrote.
     """
 
     data: Path
@@ -44,6 +47,7 @@ class Place:
     repeat: int = 3
     quick: bool = False
     full: bool = False
+    candidate: str = CANDIDATE
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     def new_folder(self, name: str) -> Path:
@@ -107,7 +111,7 @@ def environment(given: Mapping[str, str], scratch: Path, cache: Path) -> dict[st
 
 
 @contextmanager
-def prepare(*, repeat: int, quick: bool, full: bool) -> Iterator[Place]:
+def prepare(*, repeat: int, quick: bool, full: bool, candidate: str = CANDIDATE) -> Iterator[Place]:
     """Open a place, with every image read once, so that the first contestant has no colder disk.
 
     Raises:
@@ -126,7 +130,7 @@ def prepare(*, repeat: int, quick: bool, full: bool) -> Iterator[Place]:
             data = _few(data, scratch / "few")
         for path in data.rglob("*.*"):
             path.read_bytes()
-        yield Place(data, weights, scratch, 1 if quick else repeat, quick, full)
+        yield Place(data, weights, scratch, 1 if quick else repeat, quick, full, candidate)
 
 
 def _few(data: Path, target: Path) -> Path:

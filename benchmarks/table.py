@@ -37,18 +37,23 @@ def render(findings: Sequence[Finding], machine: Mapping[str, str], rounds: int)
     return "\n".join(lines)
 
 
-def write_into(readme: Path, table: str) -> None:
+def write_into(readme: Path, table: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put a table between the marker comments of a README.
+
+    Args:
+        readme: The file.
+        table: Markdown.
+        markers: Comments before and after its place.
 
     Raises:
         ValueError: The markers are not there.
     """
     text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not (begin and end):
-        raise ValueError(f"{readme.name} has no '{BEGIN}' … '{END}' for the table.")
-    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{readme.name} has no '{markers[0]}' … '{markers[1]}' for the table.")
+    readme.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 def _line(finding: Finding) -> str:

@@ -8,6 +8,7 @@ from benchmarks.rows import (
     extraction,
     five,
     full,
+    graft_small,
     ladder,
     memory,
     no_gain,
@@ -31,4 +32,5 @@ ROWS: tuple[Row, ...] = (
     ladder.ROW,
     views.ROW,
     no_gain.ROW,
+    graft_small.ROW,
 )
