@@ -19,8 +19,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: $(READY)  ## Train a small network on images made here, and predict with it.
-	$(BIN)/python examples/demo.py
+demo: $(READY)  ## Show on handwritten digits what transfer learning buys; about a minute.
+	$(BIN)/graft demo
 
 test: $(READY)  ## Run the tests, without the slow ones.
 	$(PYTEST) -m 'not slow'
@@ -36,14 +36,14 @@ bench: $(BENCHED)  ## Measure Graft against its peers on ../shared; about 25 min
 	$(BIN)/python -m benchmarks --json benchmarks/results.json --write
 
 check: $(READY)  ## Lint, check types and the directions of imports.
-	$(BIN)/ruff check src tests examples tools benchmarks
-	$(BIN)/ruff format --check src tests examples tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(READY)  ## Format the code.
-	$(BIN)/ruff check --fix src tests examples tools benchmarks
-	$(BIN)/ruff format src tests examples tools benchmarks
+	$(BIN)/ruff check --fix src tests tools benchmarks
+	$(BIN)/ruff format src tests tools benchmarks
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

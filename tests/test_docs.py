@@ -68,12 +68,3 @@ def test_the_readme_shows_what_the_command_really_prints(place):
     )
     # The last digit of a confidence may differ between processors.
     assert shown.split("\t")[:2] == done.stdout.split("\t")[:2]
-
-
-@pytest.mark.slow
-def test_the_demo_runs():
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples/demo.py"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "random" in done.stdout

@@ -15,9 +15,12 @@ import graft
 from graft.cli.failing import failing_kindly
 
 VERBS: Mapping[str, str] = {
+    "demo": "Show in a minute what transfer learning buys, on images made here.",
     "fit": "Adapt a pre-trained network to a folder of images.",
     "predict": "Say what is on images.",
     "evaluate": "Measure a model on labelled images.",
+    "pretrain": "Train a backbone without labels, or on pictures made from formulas.",
+    "samples": "Write sample images: digits, digits on photographs, ants and bees.",
     "cache": "Show or clear what Graft keeps of frozen layers.",
     "zoo": "Show, filter and describe pre-trained models.",
 }
