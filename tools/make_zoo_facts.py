@@ -22,7 +22,8 @@ from torchvision import models
 from graft.backbones.build import build_without_values
 from graft.backbones.cost import count_gflops, count_parameters
 from graft.backbones.load import load_backbone
-from graft.backbones.providers import find_provider
+from graft.backbones.providers import SHIPPED_WEIGHTS, find_provider
+from graft.backbones.providers.graft import weights_file
 from graft.errors import BackboneError
 from graft.files import replacing
 
@@ -121,12 +122,36 @@ def main() -> None:
             "timm": timm.__version__,
         },
     }
-    entries = [*_torchvision(), *_timm()]
+    entries = [*_graft(), *_torchvision(), *_timm()]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
     head = json.dumps(document)[:-1]
     with replacing(FACTS) as temporary:
         temporary.write_text(f'{head}, "models": [\n{lines}\n]}}\n', encoding="utf-8")
     print(f"{len(entries)} models in {FACTS}", file=sys.stderr)
+
+
+def _graft() -> Iterator[dict[str, Any]]:
+    """Yield the facts of what ships with Graft."""
+    for name, weights in SHIPPED_WEIGHTS.items():
+        backbone, file = load_backbone(name), weights_file()
+        size = backbone.preprocess.image_size
+        network = build_without_values(find_provider("graft"), backbone.architecture)
+        yield {
+            "name": backbone.name,
+            "family": "Graft",
+            "weights": weights,
+            "parameters": count_parameters(network),
+            "image_size": backbone.preprocess.height,
+            "mean": list(backbone.preprocess.mean),
+            "std": list(backbone.preprocess.std),
+            "gflops": round(count_gflops(network.to("meta").eval(), size, 3), 3),
+            "top1": None,
+            "file_mb": round(file.stat().st_size / 1e6, 3),
+            "licence": backbone.provenance.licence,
+            "url": f"package:graft/backbones/{file.name}",
+            "source": "graft, docs/graft-small.md",
+            "sources": {},
+        }
 
 
 def _torchvision() -> Iterator[dict[str, Any]]:

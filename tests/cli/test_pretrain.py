@@ -1,8 +1,17 @@
 import json
 
 SMALL = {
-    **{"waves": 2, "superformulas": 1, "rosettes": 2, "fractals": 1, "strokes": 1, "textures": 3},
-    **{"image-size": 16, "pictures": 32, "batch-size": 16, "epochs": 1, "workers": 0},
+    "waves": 2,
+    "superformulas": 1,
+    "rosettes": 2,
+    "fractals": 1,
+    "strokes": 1,
+    "textures": 3,
+    "image-size": 16,
+    "pictures": 32,
+    "batch-size": 16,
+    "epochs": 1,
+    "workers": 0,
 }
 FLAGS = [word for name, value in SMALL.items() for word in (f"--{name}", value)]
 

@@ -25,7 +25,7 @@ class Entry:
         top1: Published ImageNet-1K accuracy in percent.
         file_mb: Size of the weights file in megabytes.
         licence: SPDX name of the licence.
-        url: Where the weights are.
+        url: Where the weights are; "package:" with a path for those that ship with Graft.
         source: Where the facts come from that `sources` does not name.
         sources: Where single facts come from.
 
@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def provider(self) -> str:
-        """Who supplies the model: "torchvision" or "timm"."""
+        """Who supplies the model: "graft", "torchvision" or "timm"."""
         return self.name.partition(":")[0]
 
     @property

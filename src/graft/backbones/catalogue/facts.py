@@ -25,7 +25,7 @@ def find(name: str, weights: str | None = None) -> Entry | None:
     """Return the facts of a model, None if the zoo has none.
 
     Args:
-        name: "[provider:]architecture"; without a provider, torchvision's.
+        name: "[provider:]architecture"; without a provider, Graft's own or torchvision's.
         weights: If given, the weights that the facts have to be about.
 
     Example:
@@ -34,8 +34,8 @@ def find(name: str, weights: str | None = None) -> Entry | None:
         >>> find("resnet18", "MINE") is None
         True
     """
-    wanted = name if ":" in name else f"torchvision:{name}"
+    wanted = (name,) if ":" in name else (f"graft:{name}", f"torchvision:{name}")
     for entry in all_entries():
-        if entry.name == wanted and weights in (None, entry.weights):
+        if entry.name in wanted and weights in (None, entry.weights):
             return entry
     return None

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 GROUP = "graft.backbones"
 DEFAULT = "torchvision"
-SHIPPED = {name: f"graft.backbones.providers.{name}" for name in ("torchvision", "timm", "hf")}
+SHIPPED = {
+    name: f"graft.backbones.providers.{name}" for name in ("graft", "torchvision", "timm", "hf")
+}
+SHIPPED_WEIGHTS = {"graft-small": "procedural-1"}
+"""The architectures whose weights are in the package, and the name of the weights."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,11 @@ def available() -> dict[str, str]:
 def split_name(name: str) -> tuple[str, str, str | None]:
     """Split "[provider:]architecture[@weights]" into its three parts.
 
-    A folder in Hugging Face format needs no provider.
+    A folder in Hugging Face format needs no provider, nor does what ships with Graft.
 
     Example:
+        >>> split_name("graft-small")
+        ('graft', 'graft-small', None)
         >>> split_name("resnet50"), split_name("torchvision:resnet50@IMAGENET1K_V1")
         (('torchvision', 'resnet50', None), ('torchvision', 'resnet50', 'IMAGENET1K_V1'))
     """
@@ -129,7 +135,8 @@ def split_name(name: str) -> tuple[str, str, str | None]:
         return "hf", name, None
     provider, separator, rest = name.partition(":")
     if not separator:
-        provider, rest = DEFAULT, name
+        own = name.partition("@")[0] in SHIPPED_WEIGHTS
+        provider, rest = "graft" if own else DEFAULT, name
     if Path(rest).is_dir():
         return provider, rest, None
     architecture, _, weights = rest.partition("@")
