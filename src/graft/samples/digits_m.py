@@ -28,12 +28,21 @@ LICENCE = "digits: CC BY 4.0; photographs: CC BY 2.0"
 SIDE = 32
 
 
-def write_digits_m(folder: Path, *, seed: int = 0) -> None:
+def write_digits_m(
+    folder: Path,
+    *,
+    seed: int = 0,
+    per_class: int | None = None,
+    val_per_class: int | None = None,
+) -> None:
     """Write digits on photographs as `train|val|test/<digit>/<number>.png`, RGB, 32 x 32 pixels.
 
     Args:
         folder: An existing folder.
-        seed: Of the patches; the same seed writes the same files.
+        seed: Of the patches, and of the draw where not all are wanted; the same seed writes the
+            same files.
+        per_class: Training digits of each class; None means all, about 72.
+        val_per_class: Validation digits of each class; None means all, about 18.
     """
     import numpy as np
     from PIL import Image
@@ -41,7 +50,7 @@ def write_digits_m(folder: Path, *, seed: int = 0) -> None:
 
     photographs = [np.asarray(photograph) for photograph in load_sample_images().images]
     regions = {split: [_region(p, split) for p in photographs] for split, _ in digits.SHARES}
-    for digit in digits.digits():
+    for digit in digits.digits(seed=seed, per_class=per_class, val_per_class=val_per_class):
         rng = np.random.default_rng([seed, digit.number])
         small = Image.fromarray(digit.pixels)
         large = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
