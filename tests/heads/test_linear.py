@@ -9,7 +9,7 @@ import torch
 
 from graft.errors import BackboneError
 from graft.heads import build_head
-from graft.heads.linear import LinearHead
+from graft.heads.linear import FRESH, LinearHead
 
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:
@@ -59,3 +59,25 @@ def test_a_record_rebuilds_the_head() -> None:
 def test_a_record_that_describes_no_head_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(BackboneError, match="cannot be built"):
         build_head(record)
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, 200.0])
+def test_shrinking_leaves_every_prediction_and_no_long_weights(size: float) -> None:
+    torch.manual_seed(0)
+    head, features = LinearHead(8, 3).eval(), torch.randn(50, 8)
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.randn(3, 8) * size)
+        head.linear.bias.copy_(torch.randn(3) * size)
+    before, weight = head(features).argmax(dim=1), head.linear.weight.clone()
+
+    head.shrink()
+
+    assert torch.equal(head(features).argmax(dim=1), before)
+    assert head.linear.weight.norm(dim=1).max() <= FRESH * 1.0001
+    if weight.norm(dim=1).max() <= FRESH:
+        assert torch.equal(head.linear.weight, weight)
+
+
+def test_a_fresh_head_is_as_long_as_it_is_said_to_be() -> None:
+    lengths = LinearHead(1000, 50).linear.weight.norm(dim=1)
+    assert lengths.mean().item() == pytest.approx(FRESH, rel=0.02)

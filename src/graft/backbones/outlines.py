@@ -66,7 +66,8 @@ def remembered(
     """
     if folder is None or provider not in LIBRARIES:
         return find()
-    file = folder / f"{_key(provider, facts)}.outline.json"
+    shapes = {name: list(tensor.shape) for name, tensor in named_tensors(network)}
+    file = folder / f"{_key(provider, {**facts, 'shapes': shapes})}.outline.json"
     kept = _read(file)
     if kept is not None and _fits(kept, network):
         return kept

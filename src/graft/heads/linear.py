@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from graft.heads.initial import linear_layers
+
+FRESH = 3**-0.5
+"""Length of a class's weight vector in a fresh head: weights are drawn from +-1 / sqrt(width)."""
 
 
 class LinearHead(nn.Module):
@@ -39,6 +43,21 @@ class LinearHead(nn.Module):
         """Return logits (N, classes) of features (N, width)."""
         logits: Tensor = self.linear(self.dropout(features))
         return logits
+
+    def shrink(self) -> None:
+        """Make the weights no larger than those of a fresh head; the order of the logits stays.
+
+        Weights and biases are scaled alike, so that the longest weight vector of a class has at
+        most the length that it has on average in a fresh head. Where features vary little, as on
+        images far from those of pre-training, a solved head has weights hundreds of times as
+        large: under them each small change of the trunk throws the logits about, and an optimizer
+        that moves weights by small steps cannot bring them down.
+        """
+        with torch.no_grad():
+            longest = self.linear.weight.norm(dim=1).max()
+            scale = (FRESH / longest).clamp(max=1)
+            self.linear.weight.mul_(scale)
+            self.linear.bias.mul_(scale)
 
     def record(self) -> dict[str, Any]:
         """Return what `graft.heads.build_head` needs to build this head again."""

@@ -67,6 +67,11 @@ class MethodOptions(Section):
         description="supervised (default for generated images), simclr (default for a folder), "
         "barlow-twins or vicreg",
     )
+    taught: int | None = Field(
+        None,
+        ge=1,
+        description="supervised: classify by the last so many features; by all if not given",
+    )
     temperature: float = Field(0.5, gt=0, description="simclr: of the softmax")
     redundancy: float = Field(0.005, gt=0, description="barlow-twins: weight off the diagonal")
     invariance: float = Field(25.0, ge=0, description="vicreg: weight of the invariance term")

@@ -19,6 +19,8 @@ class FactorHeads(nn.Module):
     Args:
         width: Features per picture.
         factors: How many categories each has.
+        taught: The classifiers see the last so many features, those of a network's last stage;
+            None shows them all.
         seed: Of the initial weights.
 
     Example:
@@ -28,17 +30,20 @@ class FactorHeads(nn.Module):
         [(3, 10), (3, 4)]
     """
 
-    def __init__(self, width: int, factors: Mapping[str, int], *, seed: int = 0) -> None:
+    def __init__(
+        self, width: int, factors: Mapping[str, int], *, taught: int | None = None, seed: int = 0
+    ) -> None:
         super().__init__()
+        self.taught = min(taught or width, width)
         self.names = tuple(factors)
         self.heads = nn.ModuleList(
-            LinearHead(width, count, seed=seed + index)
+            LinearHead(self.taught, count, seed=seed + index)
             for index, count in enumerate(factors.values())
         )
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the logits (N, categories) of each factor of features (N, width)."""
-        return tuple(head(features) for head in self.heads)
+        return tuple(head(features[:, -self.taught :]) for head in self.heads)
 
 
 class Factors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from graft.report.shades import BLOCKS, LETTERS, shades
+from graft.report.half_blocks import half_blocks
 from graft.report.terminal import say, table, text
 from graft.report.words import between, count, duration, percent
 
@@ -172,27 +172,17 @@ def _print_predictions(document: dict[str, Any], console: Console) -> None:
     found = document["predictions"]
     console.print()
     say(console, (f"{document['best']} on test images, three of them drawn at random:", "dim"))
-    utf8 = console.encoding.startswith("utf")
-    drawn = [shades(one["path"], BLOCKS if utf8 else LETTERS) for one in found]
-    if all(drawn):
+    if console.color_system and console.encoding.startswith("utf"):
         grid = Table.grid(padding=(0, 3, 0, 0))
         for start in range(0, len(found), _BESIDE):
-            beside = slice(start, start + _BESIDE)
-            pictures = [text_of_lines(lines) for lines in drawn[beside] if lines]
-            grid.add_row(*pictures)
-            grid.add_row(*(_caption(one) for one in found[beside]))
+            beside = found[start : start + _BESIDE]
+            grid.add_row(*(half_blocks(one["path"]) for one in beside))
+            grid.add_row(*(_caption(one) for one in beside))
         console.print(grid)
     else:
         for one in found:
             say(console, (one["path"], "dim"))
             console.print(_caption(one))
-
-
-def text_of_lines(lines: list[str]) -> Any:
-    """Return lines below each other as they are."""
-    from rich.text import Text
-
-    return Text("\n".join(lines), no_wrap=True)
 
 
 def _caption(one: dict[str, Any]) -> Any:

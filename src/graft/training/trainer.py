@@ -218,7 +218,9 @@ class Trainer:
             self._save()
         if self._over(phase):
             return
-        position = self.position
+        position, head = self.position, self.classifier.head
+        if position.solved and position.epoch == 0 and isinstance(head, LinearHead):
+            head.shrink()
         left = min(phase.epochs - position.phase_epoch, self.plan.epochs - position.epoch)
         epochs = range(position.epoch + 1, position.epoch + left + 1)
         inputs = self.feed.inputs(self.steps.model, phase, position.fingerprints or {}, epochs)

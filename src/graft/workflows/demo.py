@@ -25,7 +25,8 @@ from graft.network import staying_offline
 from graft.report.png import write_png
 from graft.report.strategies_chart import strategies_chart
 from graft.run import Run
-from graft.samples import SAMPLES, write_digits, write_samples
+from graft.samples import SAMPLES, write_samples
+from graft.samples.digits_m import write_digits_m
 from graft.samples.staging import staged_folder
 from graft.strategies.strategies import STRATEGIES
 from graft.timing import Stopwatch
@@ -74,8 +75,8 @@ class Task:
 
 DIGITS = Task(
     question="What does pre-training buy with few images of each digit?",
-    words="handwritten digits of 8 × 8 pixels",
-    samples="digits",
+    words="handwritten digits on patches of photographs, 32 × 32 pixels",
+    samples="digits-m",
     per_class=20,
     val_per_class=10,
     backbone="graft-small",
@@ -84,7 +85,7 @@ DIGITS = Task(
     image_size=32,
     augment="crop(0.7),rotation(10)",  # a mirrored digit is no digit
     epochs=10,
-    claim="by other writers than those to learn from",
+    claim="by other writers, on other parts of the photographs",
 )
 PHOTOS = Task(
     question="Ants or bees?",
@@ -232,9 +233,9 @@ def _write_images(task: Task, place: Path, seed: int) -> dict[str, Any]:
     try:
         with refusals_are_named(place):
             place.mkdir(parents=True, exist_ok=True)
-        if task.samples == "digits":
+        if task.samples == "digits-m":
             with staged_folder(folder) as staged:
-                write_digits(
+                write_digits_m(
                     staged, seed=seed, per_class=task.per_class, val_per_class=task.val_per_class
                 )
             path, manifest = folder, scan(folder)

@@ -330,7 +330,10 @@ def _task(
     method = recipe.method
     if method.name == SUPERVISED:
         names = tuple(pictures.factors)
-        return FactorHeads(backbone.width, pictures.factors, seed=recipe.seed), Factors(names)
+        heads = FactorHeads(
+            backbone.width, pictures.factors, taught=method.taught, seed=recipe.seed
+        )
+        return heads, Factors(names)
     assert method.name is not None, "completed"
     widths = projector_widths(method.name, backbone.width)
     return make_projector(backbone.width, widths, seed=recipe.seed), BetweenViews(_loss(method))

@@ -52,7 +52,7 @@ def test_it_goes_by_its_bare_name_and_by_its_providers():
 @pytest.mark.parametrize("size", [16, 28, 33, 64, 96])
 def test_it_takes_pictures_of_any_size(size):
     backbone = load_backbone("graft-small", image_size=size)
-    assert backbone.module(torch.zeros(2, 3, size, size)).shape == (2, 256)
+    assert backbone.module(torch.zeros(2, 3, size, size)).shape == (2, 448)
 
 
 def test_wrong_names_are_refused_with_the_nearest():
