@@ -1,6 +1,6 @@
 """`python -m benchmarks.quality BACKBONE`: how good a backbone's features are.
 
-    python -m benchmarks.quality                          # graft-small, about 40 minutes
+    python -m benchmarks.quality                          # graft-small, about 20 minutes
     python -m benchmarks.quality --quick                  # 1,500 flowers and one seed
     python -m benchmarks.quality runs/candidate --quick   # a folder that Graft wrote: run or model
     python -m benchmarks.quality runs/candidate --quick --no-baselines --no-few --task flowers

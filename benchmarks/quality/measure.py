@@ -39,13 +39,13 @@ class Scope:
     seeds: int = 3
     baselines: bool = True
     few: bool = True
-    epochs: int = 30
-    longer: int = 120
+    epochs: int = 10
+    longer: int = 60
 
     @classmethod
     def quick(cls) -> Scope:
         """Return the scope that is enough to compare one recipe with another."""
-        return cls(most={"flowers": QUICK_FLOWERS}, seeds=1, longer=60)
+        return cls(most={"flowers": QUICK_FLOWERS}, seeds=1)
 
 
 def measure(

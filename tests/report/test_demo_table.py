@@ -44,8 +44,9 @@ def document(tmp_path, *, distinguishable):
     }
 
 
-def printed(found):
-    console = Console(width=80, record=True, file=io.StringIO())
+def printed(found, **options):
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    console = Console(width=80, record=True, file=file, force_terminal=bool(options), **options)
     print_demo(found, console)
     return console.export_text()
 
@@ -63,10 +64,15 @@ def test_no_difference_is_called_none(tmp_path):
     assert "+10.0" not in said
 
 
-def test_names_are_never_markup_and_a_small_picture_is_drawn(tmp_path):
+def test_names_are_never_markup_and_without_colours_pictures_are_named(tmp_path):
     said = printed(document(tmp_path, distinguishable=True))
     assert "wrong: [b]3" in said
-    assert said.count("█" * 16) == 8 or said.count("@" * 16) == 8
+    assert "[red]3.png" in said
+
+
+def test_on_a_terminal_with_colours_pictures_are_drawn(tmp_path):
+    said = printed(document(tmp_path, distinguishable=True), color_system="truecolor")
+    assert said.count("▀" * 16) == 8
 
 
 def test_the_chart_as_a_picture_has_colours_of_its_own(tmp_path):

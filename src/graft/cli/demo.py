@@ -26,7 +26,7 @@ def command(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
-    """About a minute, without a network: handwritten digits and the backbone that ships along."""
+    """Half a minute, without a network: handwritten digits and the backbone that ships along."""
     from graft.cli.board import Board
 
     console = err()

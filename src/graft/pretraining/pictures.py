@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -57,7 +58,7 @@ class Pictures(Protocol):
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
 
-    def epoch(self, number: int) -> Iterator[PretextBatch]:
+    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
         """Yield the batches of an epoch, from 0."""
 
     def held_out(self, count: int) -> Iterator[PretextBatch]:
@@ -105,7 +106,7 @@ class GeneratedPictures:
         """Return the number of batches of an epoch."""
         return self.count // self.batch_size
 
-    def epoch(self, number: int) -> Iterator[PretextBatch]:
+    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
         """Yield the batches of an epoch."""
         start = number * self.count
         drawn = _Drawn(self.scenes, range(start, start + self.count), self.augmentation, self.views)
@@ -115,7 +116,9 @@ class GeneratedPictures:
         """Yield clean pictures that no epoch shows."""
         return self._batches(_Drawn(self.scenes, range(HELD_OUT, HELD_OUT + count), None, 1))
 
-    def _batches(self, drawn: _Drawn, *, whole: bool = False) -> Iterator[PretextBatch]:
+    def _batches(
+        self, drawn: _Drawn, *, whole: bool = False
+    ) -> Generator[PretextBatch, None, None]:
         loader = DataLoader(
             drawn,
             self.batch_size,
@@ -147,7 +150,7 @@ class FolderPictures:
         """Return the number of batches of an epoch."""
         return len(self.loader)
 
-    def epoch(self, number: int) -> Iterator[PretextBatch]:
+    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
         """Yield the batches of an epoch."""
         if self.views == 2:
             for pair in pairs(self.loader, number):
@@ -196,5 +199,11 @@ def _stack(drawn: Sequence[Drawing]) -> tuple[list[Tensor], Tensor]:
 
 
 def _alone(_worker: int) -> None:
-    """Keep a process that draws to one core."""
+    """Keep a process that draws to one core, and let its parent decide when it ends.
+
+    Ctrl-C and a service manager's SIGTERM reach the whole group: a drawing process that died of
+    them would look like a failure to the parent, just when that puts things in order.
+    """
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,9 @@ class Pretrainer:
         self.listener.epoch(epoch, self.options.epochs, batches)
         totals: dict[str, float] = {}
         images, started = 0, self.watch.spent("train")
-        with self.watch("train"):
-            for number, batch in enumerate(self.pictures.epoch(position.epoch)):
+        shown = self.pictures.epoch(position.epoch)
+        with self.watch("train"), closing(shown):
+            for number, batch in enumerate(shown):
                 rate = self.lr * position.rate_scale * schedule.factor
                 for group in self.steps.optimizer.param_groups:
                     group["lr"] = rate
