@@ -12,7 +12,9 @@ from graft.config import Recipe, Section, options
 
 _PANELS = {
     "data": "Images",
+    "scenes": "Generated pictures",
     "backbone": "Backbone",
+    "method": "Method",
     "head": "Head",
     "strategy": "Strategy",
     "training": "Training",
