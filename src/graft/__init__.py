@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from graft.data.scan import scan
     from graft.data.split import assign_splits
     from graft.heads.linear import LinearHead
+    from graft.samples import write_samples
     from graft.strategies import Phase, Plan, StrategyOptions, make_plan
     from graft.training import CrossEntropy, Mixup, Objective, Trainer
+    from graft.workflows.demo import demo
     from graft.workflows.evaluate import evaluate
     from graft.workflows.fit import Fit, fit
     from graft.workflows.predict import predict
+    from graft.workflows.pretrain import Pretrained, pretrain
     from graft.workflows.zoo import zoo
 
 _ROOMS = {
@@ -55,11 +58,14 @@ _ROOMS = {
     "graft.data.scan": ("scan",),
     "graft.data.split": ("assign_splits",),
     "graft.heads.linear": ("LinearHead",),
+    "graft.samples": ("write_samples",),
     "graft.strategies": ("Phase", "Plan", "StrategyOptions", "make_plan"),
     "graft.training": ("CrossEntropy", "Mixup", "Objective", "Trainer"),
+    "graft.workflows.demo": ("demo",),
     "graft.workflows.evaluate": ("evaluate",),
     "graft.workflows.fit": ("Fit", "fit"),
     "graft.workflows.predict": ("predict",),
+    "graft.workflows.pretrain": ("Pretrained", "pretrain"),
     "graft.workflows.zoo": ("zoo",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -79,6 +85,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "Preprocess",
+    "Pretrained",
     "Recipe",
     "StrategyOptions",
     "Trainer",
@@ -87,6 +94,7 @@ __all__ = [
     "augmentation",
     "check",
     "decode",
+    "demo",
     "describe",
     "evaluate",
     "fit",
@@ -94,7 +102,9 @@ __all__ = [
     "load_backbone",
     "make_plan",
     "predict",
+    "pretrain",
     "scan",
+    "write_samples",
     "zoo",
 ]
 

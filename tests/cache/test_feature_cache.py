@@ -141,3 +141,28 @@ def test_a_folder_that_cannot_be_written_costs_no_run(make_loader, prefix, tmp_p
     cache = FeatureCache(tmp_path / "file" / "features")
     rows = ask(cache, make_loader(), prefix, uses=9)
     assert rows.everything(1).shape == (14, prefix.size)
+
+
+def test_pictures_that_epochs_look_at_again_are_kept_and_the_reason_has_what_was_measured(
+    make_loader, tmp_path
+):
+    told = []
+    loader = make_loader()
+    cache = FeatureCache(tmp_path, told=told.append)
+    assert cache.pictures(loader.samples, loader.preprocess, looks=5) is not None
+    [kept] = told
+    assert (kept.cut, kept.where) == ("pixels", "memory")
+    assert str(kept).startswith("Decoded pictures of training images: memory; ")
+    assert "each is looked at 5 times" in kept.reason
+
+
+def test_pictures_that_are_looked_at_once_are_not_kept(make_loader, tmp_path):
+    loader = make_loader()
+    assert FeatureCache(tmp_path).pictures(loader.samples, loader.preprocess, looks=1) is None
+
+
+def test_with_the_cache_off_no_picture_is_kept(make_loader):
+    loader = make_loader()
+    cache = FeatureCache.at(None)
+    assert cache.pictures(loader.samples, loader.preprocess, looks=5) is None
+    assert cache.decisions == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.cache.planner import WORTH_WRITING, Costs, Demand, Space, decide
+from graft.cache.planner import WORTH_WRITING, Costs, Demand, Space, decide, decide_pictures
 
 counts = st.integers(1, 10**6)
 demands = st.builds(
@@ -63,3 +63,22 @@ def test_what_a_decision_spares_is_the_making_that_is_not_repeated():
     decision = decide(demand, Costs(0.01, 0.0, 0.0), Space(memory=10**9, disk=0))
     assert decision.where == "memory"
     assert decision.saves == 100 * 8 * 0.01
+
+
+@given(demands, seconds, st.integers(0, 10**12))
+def test_pictures_are_kept_only_where_they_fit_and_are_looked_at_again(demand, decode, memory):
+    decision = decide_pictures(demand, decode, memory)
+    if decision.where == "memory":
+        assert demand.uses > demand.views
+        assert demand.row_bytes <= memory
+        assert 0 < decision.saves <= demand.repeated * decode * 1.0001
+    else:
+        assert decision.saves == 0
+
+
+def test_where_not_all_pictures_fit_those_that_do_are_kept():
+    demand = Demand(images=1000, views=1, uses=3, row_bytes=1000)
+    decision = decide_pictures(demand, 0.01, memory=10_500)
+    assert decision.where == "memory"
+    assert "10 of 1,000 pictures" in decision.reason
+    assert decision.saves == 10 * 2 * 0.01

@@ -17,7 +17,7 @@ def generated(workers=0, **options):
     return GeneratedPictures(scenes, Preprocess(16), 12, batch_size=5, workers=workers, **options)
 
 
-def test_the_number_of_processes_changes_nothing():
+def test_the_number_of_threads_changes_nothing():
     options = {"augmentation": simclr_augmentation(16), "views": 2}
     alone = list(generated(0, **options).epoch(1))
     together = list(generated(2, **options).epoch(1))

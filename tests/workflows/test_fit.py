@@ -389,7 +389,9 @@ def test_with_and_without_the_cache_the_same_run_gives_the_same_files(
     kept = [{each["where"] for each in Run.open(run).state()["cache"]} for run in runs]
     assert kept[0] == {"nowhere"}
     assert "disk" in kept[1]
-    assert all(each["found"] == 1 for each in Run.open(runs[2]).state()["cache"])
+    rows = [each for each in Run.open(runs[2]).state()["cache"] if each["cut"] != "pixels"]
+    assert rows
+    assert all(each["found"] == 1 for each in rows)
 
 
 def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weights, tmp_path):

@@ -18,14 +18,16 @@ from graft.backbones.backbone import Backbone
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.disk import measure_disk
 from graft.cache.frozen import FrozenPrefix
-from graft.cache.planner import Costs, Decision, Demand, Space, decide
+from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_pictures
 from graft.cache.shelf import MemoryShelf, Shelf
 from graft.cache.store.entry import Entry
 from graft.cache.store.keys import key_of
 from graft.cache.store.store import Store
-from graft.data.decode import decoder
+from graft.data.decode import decode, decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
+from graft.data.pixel_cache import PixelCache, bytes_of
+from graft.data.preprocess import Preprocess
 from graft.engine.onnx import engine_facts, worth_exporting
 from graft.inference import eval_batch
 from graft.memory import available_memory
@@ -40,6 +42,12 @@ MEMORY_SHARE = 0.25
 LEAST_TO_MAKE = 5e-4
 """Seconds that no row takes less to make: to decode a picture of usual size takes longer."""
 
+PIXELS = "pixels"
+"""Stands for the cut of pictures that no stage has seen."""
+
+DECODED = 8
+"""Pictures that are decoded to know what one costs."""
+
 PROOF_IMAGES = 4
 """Real images on which cached features are compared with the whole network's."""
 
@@ -50,7 +58,7 @@ class Kept:
 
     Args:
         what: Such as "training images".
-        cut: The stage above the cut, or "head".
+        cut: The stage above the cut, "head", or "pixels" for decoded pictures.
         where: "disk", "memory" or "nowhere".
         found: Rows that were there already, as a share of those that the phase starts with.
         reason: In words.
@@ -64,7 +72,8 @@ class Kept:
 
     def __str__(self) -> str:
         there = f" ({self.found:.0%} found)" if self.found else ""
-        return f"Rows at {self.cut} of {self.what}: {self.where}{there}; {self.reason}."
+        rows = "Decoded pictures" if self.cut == PIXELS else f"Rows at {self.cut}"
+        return f"{rows} of {self.what}: {self.where}{there}; {self.reason}."
 
 
 class FeatureCache:
@@ -186,6 +195,24 @@ class FeatureCache:
         }
         return FrozenPrefix(backbone, HEAD, exported=folder / f"{key_of(facts)}.onnx")
 
+    def pictures(
+        self, samples: Sequence[Sample], preprocess: Preprocess, looks: int
+    ) -> PixelCache | None:
+        """Return what keeps decoded pictures between epochs; None where that gains nothing.
+
+        Args:
+            samples: The pictures.
+            preprocess: The input they are decoded for.
+            looks: How often each may be looked at.
+        """
+        if not self.keeps or not looks or not samples:
+            return None
+        pixels = PixelCache()
+        seconds, size = _decoding(samples, preprocess)
+        decision = decide_pictures(Demand(len(samples), 1, looks, size), seconds, pixels.limit)
+        self._tell(Kept("training images", PIXELS, decision.where, 0.0, decision.reason))
+        return pixels if decision.where == "memory" else None
+
     def finish(self) -> list[str]:
         """Make room for other runs, and return in words what could not be kept."""
         if self.store is None:
@@ -258,6 +285,15 @@ class FeatureCache:
         entry = self.store.entry(facts, prefix.size)
         self._entries[entry.key] = entry
         return entry
+
+
+def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float, int]:
+    """Measure on a few pictures how long one takes to decode, and how many bytes it then has."""
+    chosen = samples[:: -(-len(samples) // DECODED)]
+    started, size = time.perf_counter(), 0
+    for sample in chosen:
+        size += bytes_of(decode(sample.path, preprocess.decode_shorter))
+    return (time.perf_counter() - started) / len(chosen), size // len(chosen)
 
 
 def _share_found(rows: Activations, views: Sequence[int]) -> float:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from graft.memory import available_memory
 
-LARGEST = 4 * 1024**3
+LARGEST = 1024**3
 """Most bytes that are kept unless more are asked for."""
 
 SHARE = 1 / 8
@@ -26,7 +26,7 @@ class PixelCache:
     an epoch needs all alike. Threads and loaders may share one.
 
     Args:
-        limit: Most bytes to keep. None means an eighth of the memory that is free now, 4 GiB at
+        limit: Most bytes to keep. None means an eighth of the memory that is free now, 1 GiB at
             most.
 
     Example:
@@ -62,9 +62,14 @@ class PixelCache:
         if kept is not None:
             return kept
         made = make()
-        size = made.width * made.height * _BYTES_PER_PIXEL
+        size = bytes_of(made)
         with self._lock:
             if key not in self._pictures and self.used + size <= self.limit:
                 self._pictures[key] = made
                 self.used += size
         return made
+
+
+def bytes_of(picture: Image.Image) -> int:
+    """Return the memory that a decoded picture takes."""
+    return picture.width * picture.height * _BYTES_PER_PIXEL

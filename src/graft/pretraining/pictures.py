@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from graft.data.augment import Augmentation
 from graft.data.cores import available_cores
 from graft.data.loader import Loader
 from graft.data.preprocess import Preprocess
+from graft.data.threads import Rows, made_by_threads
 from graft.pretraining.views import pairs
 from graft.procedural import Scenes
 
@@ -75,8 +76,8 @@ class GeneratedPictures:
         batch_size: Pictures of a batch; what is left over of an epoch is not shown.
         augmentation: Random changes; None shows the pictures as they are.
         views: Views of each picture, 1 or 2.
-        workers: Processes that draw; 0 draws between the steps, None leaves one core to the
-            network.
+        workers: Threads that draw, in turns with the network unless there is an accelerator; None
+            takes one per core.
 
     Example:
         >>> scenes = Scenes(size=32, fractals=2, textures=4)
@@ -99,7 +100,8 @@ class GeneratedPictures:
         self.scenes, self.preprocess = scenes, preprocess
         self.count, self.batch_size = count, batch_size
         self.augmentation, self.views = augmentation, views
-        self.workers = available_cores() - 1 if workers is None else workers
+        self.workers = max(1, available_cores() if workers is None else workers)
+        self.overlap = torch.accelerator.is_available()
         self.factors = scenes.factors
 
     def __len__(self) -> int:
@@ -107,30 +109,37 @@ class GeneratedPictures:
         return self.count // self.batch_size
 
     def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
-        """Yield the batches of an epoch."""
-        start = number * self.count
-        drawn = _Drawn(self.scenes, range(start, start + self.count), self.augmentation, self.views)
-        return self._batches(drawn, whole=True)
+        """Yield the batches of an epoch; closing the generator stops the threads."""
+        numbers = number * self.count + np.arange(len(self) * self.batch_size)
+        yield from self._batches(numbers, self.augmentation, self.views)
 
-    def held_out(self, count: int) -> Iterator[PretextBatch]:
+    def held_out(self, count: int) -> Generator[PretextBatch, None, None]:
         """Yield clean pictures that no epoch shows."""
-        return self._batches(_Drawn(self.scenes, range(HELD_OUT, HELD_OUT + count), None, 1))
+        yield from self._batches(HELD_OUT + np.arange(count), None, 1)
 
     def _batches(
-        self, drawn: _Drawn, *, whole: bool = False
+        self, numbers: Rows, augmentation: Augmentation | None, views: int
     ) -> Generator[PretextBatch, None, None]:
-        loader = DataLoader(
-            drawn,
-            self.batch_size,
-            num_workers=self.workers,
-            drop_last=whole,
-            collate_fn=_stack,
-            worker_init_fn=_alone if self.workers else None,
-            prefetch_factor=4 if self.workers else None,
+        cuts = range(self.batch_size, len(numbers), self.batch_size)
+        draw = partial(self._draw, augmentation=augmentation, views=views)
+        threads = made_by_threads(
+            np.split(numbers, cuts), draw, workers=self.workers, overlap=self.overlap
         )
-        for pixels, labels in loader:
-            views = tuple(self.preprocess.normalize(view.permute(0, 3, 1, 2)) for view in pixels)
-            yield PretextBatch(views, labels)
+        with closing(threads):
+            for _, drawn in threads:
+                pixels = zip(*(seen for seen, _ in drawn), strict=True)
+                stacks = (torch.from_numpy(np.stack(view)).permute(0, 3, 1, 2) for view in pixels)
+                seen = tuple(self.preprocess.normalize(stack) for stack in stacks)
+                yield PretextBatch(seen, torch.tensor([labels for _, labels in drawn]))
+
+    def _draw(self, number: int, augmentation: Augmentation | None, views: int) -> Drawing:
+        drawn = self.scenes.picture(number)
+        if augmentation is None:
+            return [drawn.pixels] * views, drawn.labels
+        picture = Image.fromarray(drawn.pixels)
+        rngs = (np.random.default_rng((self.scenes.seed, 5, number, v)) for v in range(views))
+        seen = [np.asarray(augmentation.view(picture, self.preprocess, rng)) for rng in rngs]
+        return seen, drawn.labels
 
 
 class FolderPictures:
@@ -164,46 +173,3 @@ class FolderPictures:
         """Yield clean pictures: the first that the loader for them has."""
         for batch in self.clean.some(range(min(count, len(self.clean.samples))), 0):
             yield PretextBatch((batch.images,), batch.labels[:, None])
-
-
-class _Drawn(Dataset[Drawing]):
-    """The views of numbered pictures, drawn when they are asked for."""
-
-    def __init__(
-        self, scenes: Scenes, numbers: Sequence[int], augmentation: Augmentation | None, views: int
-    ) -> None:
-        self.scenes, self.numbers = scenes, numbers
-        self.augmentation, self.views = augmentation, views
-        self.preprocess = Preprocess(scenes.size)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, index: int) -> Drawing:
-        number = self.numbers[index]
-        drawn = self.scenes.picture(number)
-        if self.augmentation is None:
-            return [drawn.pixels] * self.views, drawn.labels
-        picture = Image.fromarray(drawn.pixels)
-        rngs = (np.random.default_rng((self.scenes.seed, 5, number, v)) for v in range(self.views))
-        seen = [np.asarray(self.augmentation.view(picture, self.preprocess, rng)) for rng in rngs]
-        return seen, drawn.labels
-
-
-def _stack(drawn: Sequence[Drawing]) -> tuple[list[Tensor], Tensor]:
-    views = zip(*(seen for seen, _ in drawn), strict=True)
-    return (
-        [torch.from_numpy(np.stack(view)) for view in views],
-        torch.tensor([labels for _, labels in drawn]),
-    )
-
-
-def _alone(_worker: int) -> None:
-    """Keep a process that draws to one core, and let its parent decide when it ends.
-
-    Ctrl-C and a service manager's SIGTERM reach the whole group: a drawing process that died of
-    them would look like a failure to the parent, just when that puts things in order.
-    """
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -106,7 +106,7 @@ class PretrainRecipe(Section):
     method: MethodOptions = MethodOptions()
     training: PretrainOptions = PretrainOptions()
     seed: int = Field(0, ge=0, lt=2**31, description="of everything that is random")
-    workers: int | None = Field(None, ge=0, le=256, description="processes or threads for pictures")
+    workers: int | None = Field(None, ge=0, le=256, description="threads that draw or decode")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     out: str | None = Field(None, description="run folder; must not exist yet")
     offline: bool = Field(False, description="ask nothing of the network; use what is cached")

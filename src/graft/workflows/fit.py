@@ -19,7 +19,6 @@ from graft.data.augment import augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
-from graft.data.pixel_cache import PixelCache
 from graft.data.scan import locate
 from graft.errors import GraftError, RecipeError
 from graft.run import Run, keep_lines, next_folder, now
@@ -40,10 +39,6 @@ from graft.workflows.prepare import (
 
 FREE_ON_RESUME = ("cache", "offline", "workers")
 """Options that a resumed run may change, because they change no number."""
-
-
-PICTURES = 1 << 30
-"""Most bytes of decoded pictures that are kept in memory between epochs."""
 
 
 @dataclass(frozen=True)
@@ -301,19 +296,18 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -
 
 def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatch) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
-    # Pictures are looked at again only by epochs, and kept unless nothing is to be kept.
-    pixels = PixelCache(PICTURES) if cache.keeps and job.plan.epochs else None
     classifier = graft_head(recipe, job.backbone, manifest.classes)
+    images, preprocess = manifest.subset("train"), job.backbone.preprocess
     train = Loader(
-        manifest.subset("train"),
+        images,
         manifest.classes,
-        job.backbone.preprocess,
+        preprocess,
         batch_size=recipe.training.batch_size,
         augmentation=augmentation(recipe.data.augment),
         shuffle=True,
         seed=recipe.seed,
         workers=recipe.workers,
-        pixels=pixels,
+        pixels=cache.pictures(images, preprocess, looks=job.plan.epochs),
     )
     trainer = Trainer(
         classifier,

@@ -43,9 +43,6 @@ from graft.run import Run, keep_lines, next_folder, now
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, require_device
 
-PICTURES = 1 << 30
-"""Most bytes of decoded pictures that are kept in memory between epochs."""
-
 FREE_ON_RESUME = ("offline", "workers")
 SUPERVISED = "supervised"
 COLOUR = 0.5
@@ -305,7 +302,7 @@ def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | N
         shuffle=True,
         seed=recipe.seed,
         workers=recipe.workers,
-        pixels=PixelCache(PICTURES),
+        pixels=PixelCache(),
     )
     clean = Loader(
         manifest.subset("val") if views == 1 else train,
