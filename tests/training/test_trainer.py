@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graft.errors import DivergedError, GraftError
+from graft.heads.linear import FRESH
 from graft.run import read_lines
 from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions
 from graft.training import CrossEntropy, Objective, Silent
@@ -36,6 +37,42 @@ def watched(make_trainer, *args, **kwargs):
     trainer = make_trainer(*args, trainer={"listener": snapshots}, **kwargs)
     snapshots.trainer = trainer
     return trainer, snapshots
+
+
+class LongestWeights:
+    """Notes how long the head's longest weight vector is at each step."""
+
+    def __init__(self):
+        self.trainer, self.seen = None, []
+
+    def __call__(self, model, batch, progress):
+        self.seen.append(self.longest())
+        return CrossEntropy()(model, batch, progress)
+
+    def longest(self):
+        return self.trainer.classifier.head.linear.weight.norm(dim=1).max().item()
+
+
+def test_a_solved_head_is_brought_to_the_size_of_a_fresh_one_before_the_first_step(make_trainer):
+    lengths = LongestWeights()
+    snapshots = Snapshots()
+    trainer = make_trainer(trainer={"objective": lengths, "listener": snapshots})
+    lengths.trainer = snapshots.trainer = trainer
+    trainer.train()
+    _, solved = snapshots.states[0]
+    assert solved["head.linear.weight"].norm(dim=1).max() > 2 * FRESH
+    assert lengths.seen[0] == pytest.approx(FRESH)
+
+
+def test_a_resumed_run_does_not_shrink_its_head_again(make_trainer, tmp_path):
+    again = LongestWeights()
+    options = {"folder": tmp_path / "run", "lr": 0.5}
+    make_trainer(**options).train()
+    resumed = again.trainer = make_trainer(
+        **options, epochs=3, trainer={"objective": again, "resume": True}
+    )
+    resumed.train()
+    assert again.seen[0] != pytest.approx(FRESH)
 
 
 @settings(

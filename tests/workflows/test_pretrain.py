@@ -147,6 +147,15 @@ def test_what_cannot_be_meant_is_refused_in_words(options, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_for_grey_pictures_is_not_given_generated_ones(photos, tmp_path):
+    grey = graft.fit(
+        photos, backbone="graft-small", image_size=16, channels=1, out=tmp_path / "grey"
+    )
+    with pytest.raises(RecipeError, match="1 channels; generated ones are square and have 3"):
+        pretrain(backbone=str(grey.run), start="pretrained", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no image"):

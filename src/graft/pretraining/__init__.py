@@ -1,1 +1,1 @@
-"""Pre-training: losses between two views of a picture, projectors, views, the collapse monitor."""
+"""Pre-training: the loop, where its pictures come from, what it minimises, the collapse monitor."""

@@ -27,9 +27,8 @@ from graft.training.objectives import Progress
 from graft.training.optimizers import LEARNING_RATE
 from graft.training.schedules import Schedule
 from graft.training.steps import NotFiniteError, Steps
+from graft.training.trainer import RETRIES, SLOWDOWN
 
-RETRIES = 2
-SLOWDOWN = 0.1
 MEASURED = 1024
 """Held-out pictures that are looked at after every epoch."""
 

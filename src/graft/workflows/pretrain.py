@@ -106,6 +106,7 @@ def pretrain(
         if state["state"] == "done":
             listener.say(f"The run in '{out}' is already done.")
             return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
+        backbone = _backbone(recipe)
         manifest = Manifest.load(run.manifest) if recipe.data.path else None
         warnings: list[str] = []
     else:
@@ -127,7 +128,6 @@ def pretrain(
         write_yaml(recipe, run.recipe)
         if manifest is not None:
             manifest.save(run.manifest)
-    backbone = _backbone(recipe)
     return _carry_out(run, recipe, backbone, manifest, warnings, resume, listener, watch)
 
 
@@ -200,13 +200,22 @@ def _reopen(
 def _backbone(recipe: PretrainRecipe) -> Backbone:
     own = recipe.backbone
     with staying_offline(recipe.offline):
-        return load_backbone(
+        backbone = load_backbone(
             own.name,
             weights=own.weights,
             pretrained=own.start == "pretrained",
             image_size=recipe.data.image_size,
             seed=recipe.seed,
         )
+    preprocess = backbone.preprocess
+    drawn = recipe.data.path is None
+    if drawn and (preprocess.channels != 3 or preprocess.height != preprocess.width):
+        raise RecipeError(
+            f"'{own.name}' takes pictures of {preprocess.height} x {preprocess.width} pixels and "
+            f"{preprocess.channels} channels; generated ones are square and have 3.",
+            "Give a folder of images, or another --backbone.",
+        )
+    return backbone
 
 
 def _read(recipe: PretrainRecipe) -> tuple[Manifest | None, list[str]]:
@@ -214,9 +223,9 @@ def _read(recipe: PretrainRecipe) -> tuple[Manifest | None, list[str]]:
     if recipe.data.path is None:
         return None, []
     if recipe.method.name == SUPERVISED:
-        manifest = assign_splits(
-            scan(recipe.data.path), val_fraction=0.1, test_fraction=0.0, seed=recipe.seed
-        )
+        with staying_offline(recipe.offline):
+            scanned = scan(recipe.data.path)
+        manifest = assign_splits(scanned, val_fraction=0.1, test_fraction=0.0, seed=recipe.seed)
         return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
     manifest = scan_unlabelled(recipe.data.path, max_unreadable=recipe.data.max_unreadable)
     return manifest, list(manifest.notes)
