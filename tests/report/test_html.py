@@ -60,7 +60,26 @@ def test_a_finished_run_is_told_from_its_result_to_its_facts(make_run: MakeRun) 
         "torch 2.15.0",
     ):
         assert words in page.text
-    assert page.count("svg") == 4
+    assert page.count("svg") == 3
+
+
+def test_the_confusion_matrix_is_a_table_whose_cells_are_shaded_by_their_share(
+    make_run: MakeRun,
+) -> None:
+    page = page_of(make_run())
+    cells = [
+        (attributes["class"], attributes["style"])
+        for name, attributes in page.elements
+        if name == "td" and attributes.get("class") in ("right", "mistaken")
+    ]
+    assert cells == [
+        ("right", "--share:0.943"),
+        ("mistaken", "--share:0.057"),
+        ("mistaken", "--share:0.036"),
+        ("right", "--share:0.964"),
+    ]
+    assert "ants 66 4" in page.text
+    assert "bees 3 80" in page.text
 
 
 def test_the_page_asks_nothing_of_any_network(make_run: MakeRun) -> None:
@@ -138,7 +157,7 @@ def test_a_solved_probe_has_no_curves_but_all_the_rest(make_run: MakeRun) -> Non
     line = {"phase": "solve", "epoch": 0, "step": 0, "train_loss": None, "val_accuracy": 0.95}
     (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     page = page_of(folder)
-    assert page.count("svg") == 1
+    assert page.count("svg") == 0
     assert "Learning rate per stage" not in page.text
     assert "95.4%" in page.text
 
@@ -167,6 +186,16 @@ def test_a_result_that_lacks_a_part_has_a_page_without_it(make_run: MakeRun, mis
     run["result"][missing] = None
     (folder / "run.json").write_text(json.dumps(run))
     assert "95.4%" in page_of(folder).text
+
+
+def test_a_page_without_curves_starts_no_chart_engine(make_run: MakeRun) -> None:
+    folder = without(make_run(), "steps.jsonl", "metrics.jsonl")
+    code = (
+        "import sys; from graft.report.html import write_report\n"
+        f"write_report({str(folder)!r}); print('vl_convert' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
 
 
 def test_numbers_that_are_not_finite_are_left_out_of_the_charts(make_run: MakeRun) -> None:

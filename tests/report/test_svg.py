@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from graft.report.svg import draw
-from graft.report.theme import WRONG, depth_colours
+from graft.report.theme import TRAINING, depth_colours
 
 POINT = {
     "data": {"values": [{"x": 1}]},
-    "mark": {"type": "point", "color": WRONG},
+    "mark": {"type": "point", "color": TRAINING},
     "encoding": {"x": {"field": "x", "type": "quantitative"}},
 }
 
 
 def test_the_colour_of_a_mark_is_left_to_the_page() -> None:
-    assert 'stroke="var(--wrong)"' in draw(POINT)
+    assert 'stroke="var(--training)"' in draw(POINT)
 
 
 def test_single_marks_are_not_announced_to_a_screen_reader() -> None:

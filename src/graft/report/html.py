@@ -10,7 +10,7 @@ from typing import Any
 from graft.files import replacing
 from graft.report import words
 from graft.report.classes import class_rows, most_confused
-from graft.report.confusion_chart import MOST_CLASSES, confusion_chart
+from graft.report.confusion_table import confusion_table
 from graft.report.curves import best_epoch, curve_chart, every, rate_chart
 from graft.report.facts import facts
 from graft.report.headline import best_so_far, headline
@@ -113,7 +113,7 @@ def _page(record: Record) -> dict[str, Any]:
         "best": best_epoch(record.epochs),
         "plan": plan_table(result["plan"]) if result.get("plan") else None,
         "metrics": metrics,
-        "confusion": _confusion(metrics),
+        "confusion": confusion_table(metrics),
         "pairs": most_confused(metrics),
         "classes": class_rows(metrics),
         "tiles": _tiles(record),
@@ -160,17 +160,6 @@ def _stages_seen(rows: list[dict[str, Any]]) -> list[str]:
     """Return the stages that have a learning rate anywhere, for a run that left no plan."""
     names = (name for row in rows for name in row.get("lr") or {} if name != "head")
     return list(dict.fromkeys(names))
-
-
-def _confusion(metrics: dict[str, Any]) -> Figure | None:
-    if not metrics.get("confusion"):
-        return None
-    total = len(metrics["classes"])
-    title = "Confusion: the truth downwards, predictions across"
-    if total > MOST_CLASSES:
-        title += f"; the {MOST_CLASSES} of {total} classes with the most mistakes"
-    alt = f"{title}. The tables beside and below say the same."
-    return _figure(title, confusion_chart(metrics), alt)
 
 
 def _tiles(record: Record) -> list[Tile]:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from graft.files import replacing
-from graft.report.theme import INK, LINE, MUTED, RIGHT, TRAINING, VALIDATION, WRONG, config
+from graft.report.theme import INK, LINE, MUTED, TRAINING, VALIDATION, config
 
 DAYLIGHT = {
     INK: "#1b2421",
@@ -15,8 +15,6 @@ DAYLIGHT = {
     LINE: "#dde3e0",
     TRAINING: "#808a94",
     VALIDATION: "#0b7a63",
-    RIGHT: "#0b7a63",
-    WRONG: "#c2410c",
 }
 """What the report's style sheet says by day; a picture has no style sheet of its own."""
 

@@ -14,7 +14,7 @@ def draw(spec: dict[str, Any]) -> str:
     The element scales with its column and carries no namespace URL; its colours are the page's.
     The first chart of a process costs 0.4 s or more (vl-convert starts its JavaScript engine), each
     further one less than 0.1 s. Starting it earlier in a thread gains nothing: it holds the
-    interpreter's lock all the while.
+    interpreter's lock all the while. What a table can say is therefore a table.
 
     Args:
         spec: A Vega-Lite specification with its data inside.

@@ -13,8 +13,6 @@ MUTED = "var(--muted)"
 LINE = "var(--line)"
 TRAINING = "var(--training)"
 VALIDATION = "var(--validation)"
-RIGHT = "var(--right)"
-WRONG = "var(--wrong)"
 
 # From the stem to the head. One lightness throughout, so that each reads on white and on black.
 _DEPTHS = (
