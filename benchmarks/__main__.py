@@ -91,13 +91,13 @@ def _measure(
         machine: What is measured on.
     """
     rows, order = [row for row in ROWS if row.name in names], [row.name for row in ROWS]
-    minutes = sum(row.minutes for row in rows)
-    _say(f"{len(rows)} rows, about {minutes * place.repeat / 3:.0f} minutes on two quiet cores.")
+    minutes = sum(row.expected(place) for row in rows)
+    _say(f"{len(rows)} rows, about {minutes:.0f} minutes on two quiet cores.")
     _warm_up(place)
     measured: list[Finding] = []
     findings = measured
     for row in rows:
-        _say(f"{row.name}: {row.about}, about {row.minutes * place.repeat / 3:.1f} minutes ...")
+        _say(f"{row.name}: {row.about}, about {row.expected(place):.1f} minutes ...")
         new = row.measure(place)
         for finding in new:
             _say(f"  {finding.measure}: {finding.value} {finding.unit}, {finding.verdict}")

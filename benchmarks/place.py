@@ -50,6 +50,11 @@ class Place:
     candidate: str = CANDIDATE
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
+    @property
+    def long_rounds(self) -> int:
+        """Rounds of what takes long: one, unless --full asks for all."""
+        return self.repeat if self.full else 1
+
     def new_folder(self, name: str) -> Path:
         """Return a path in the scratch folder at which there is nothing yet."""
         return self.scratch / f"{name}-{next(self._numbers)}"

@@ -29,11 +29,13 @@ class Finished:
         seconds: From its start to its end, imports included.
         peak: Most bytes of memory that it held at once.
         said: The JSON document that it printed; {} if it printed none.
+        started: When, in seconds since the epoch.
     """
 
     seconds: float
     peak: int
     said: dict[str, Any]
+    started: float = 0.0
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Finished:
@@ -49,7 +51,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) ->
     """
     # Files, because a pipe that nobody reads would make a talkative contestant wait.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = time.perf_counter()
+        at, started = time.time(), time.perf_counter()
         process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdout=out, stderr=err
         )
@@ -65,7 +67,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) ->
         said, complaint = _text(out), _text(err)
     if process.returncode:
         raise FailedError(last_words(complaint or said, process.returncode))
-    return Finished(seconds, usage.ru_maxrss * _TO_BYTES, last_document(said))
+    return Finished(seconds, usage.ru_maxrss * _TO_BYTES, last_document(said), at)
 
 
 def last_document(text: str) -> dict[str, Any]:

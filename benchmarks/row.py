@@ -17,14 +17,20 @@ class Row:
     Args:
         name: As `--only` takes it.
         about: What is compared, in a few words.
-        minutes: Roughly, on two cores, with three rounds.
+        minutes: Of one round, roughly, on two cores.
         findings: Measures at a place; every finding carries the row's name.
+        once: It takes long, so that there is one round unless `--full` asks for all.
     """
 
     name: str
     about: str
     minutes: float
     findings: Callable[[Place], list[Finding]]
+    once: bool = False
+
+    def expected(self, place: Place) -> float:
+        """Return about how many minutes it takes at a place; more with `--full`, less if quick."""
+        return self.minutes * (place.long_rounds if self.once else place.repeat)
 
     def measure(self, place: Place) -> list[Finding]:
         """Return what was found, or in words why nothing was."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from setting import open_classifier, parser, report
 
 import graft
@@ -15,7 +17,7 @@ def main() -> None:
     classifier = open_classifier(options, manifest.classes)
     loader = classifier.loader(manifest.subset("train"))
     _, features = next(forward(classifier.trunk, loader.epoch(0)))
-    report(images=len(features))
+    report(images=len(features), at=time.time())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from setting import BACKBONE, parser, report
+from setting import BACKBONE, epochs_of, parser, report
 
 import graft
 
@@ -15,7 +15,7 @@ def main() -> None:
     arguments.add_argument("--strategies", required=True, help="such as probe,full")
     arguments.add_argument("--epochs", type=int, default=None, help="instead of their defaults")
     options = arguments.parse_args()
-    seconds, accuracy = {}, {}
+    seconds, steps, accuracy = {}, {}, {}
     for strategy in options.strategies.split(","):
         started = time.perf_counter()
         fitted = graft.fit(
@@ -27,8 +27,9 @@ def main() -> None:
             out=options.scratch / strategy,
         )
         seconds[strategy] = time.perf_counter() - started
+        steps[strategy] = sum(epoch["seconds"] for epoch in epochs_of(fitted.run))
         accuracy[strategy] = fitted.result["val_accuracy"]
-    report(strategies=seconds, val_accuracy=accuracy)
+    report(strategies=seconds, steps=steps, val_accuracy=accuracy)
 
 
 if __name__ == "__main__":

@@ -68,4 +68,4 @@ def _searched() -> tuple[int, int]:
     return len(defaults["strengths"].default), int(defaults["folds"].default)
 
 
-ROW = Row(NAME, "the probe's search, and the same command again", 1.0, findings)
+ROW = Row(NAME, "the probe's search, and the same command again", 0.2, findings)

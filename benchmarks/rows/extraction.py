@@ -37,4 +37,4 @@ def findings(place: Place) -> list[Finding]:
     ]
 
 
-ROW = Row(NAME, "cold extraction against the limit", 1.0, findings)
+ROW = Row(NAME, "cold extraction against the limit", 0.3, findings)

@@ -74,4 +74,4 @@ def _unfrozen_speed(run: Finished) -> float:
     return middle([epoch["train_images"] / epoch["train_seconds"] for epoch in epochs])
 
 
-ROW = Row(NAME, "full fine-tuning against the step alone and fastai", 4.0, findings)
+ROW = Row(NAME, "full fine-tuning against the step alone and fastai", 1.3, findings)

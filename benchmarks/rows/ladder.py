@@ -62,4 +62,4 @@ def findings(place: Place) -> list[Finding]:
     ]
 
 
-ROW = Row(NAME, "which part of Graft gains how much", 3.0, findings)
+ROW = Row(NAME, "which part of Graft gains how much", 1.0, findings)

@@ -32,4 +32,4 @@ def findings(place: Place) -> list[Finding]:
     ]
 
 
-ROW = Row(NAME, "where caching does not pay", 0.5, findings)
+ROW = Row(NAME, "where caching does not pay", 0.3, findings)

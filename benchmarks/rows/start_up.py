@@ -19,18 +19,21 @@ def findings(place: Place) -> list[Finding]:
         },
         place.repeat,
     )
-    wanted = (("help", "graft --help", 0.3), ("batch", "from nothing to the first batch", 3.0))
+    wanted = (
+        ("help", "graft --help, whole process", 0.3, lambda one: one.seconds),
+        ("batch", "from nothing to the first batch", 3.0, lambda one: one.said["at"] - one.started),
+    )
     return [
         Finding(
             NAME,
             "",
-            f"{measure}, whole process",
-            middle([one.seconds for one in done[name]]),
+            measure,
+            middle([seconds(one) for one in done[name]]),
             "s",
-            Target("at most", seconds),
+            Target("at most", most),
         )
-        for name, measure, seconds in wanted
+        for name, measure, most, seconds in wanted
     ]
 
 
-ROW = Row(NAME, "the help, and the first batch", 0.5, findings)
+ROW = Row(NAME, "the help, and the first batch", 0.1, findings)

@@ -77,4 +77,4 @@ def len_epochs(runs: list[Finished]) -> int:
     return len(runs[0].said["epochs"])
 
 
-ROW = Row(NAME, "extraction and head against the tutorial's loop", 3.0, findings)
+ROW = Row(NAME, "extraction and head against the tutorial's loop", 1.1, findings)

@@ -1,11 +1,12 @@
 import re
+from dataclasses import replace
 
 import pytest
 from benchmarks.finding import Finding
 from benchmarks.place import HERE, Place
 from benchmarks.process import FailedError, Finished
 from benchmarks.row import Row
-from benchmarks.rows import ROWS, again, full, memory, peers, tutorial
+from benchmarks.rows import ROWS, again, full, memory, peers, start_up, tutorial
 
 
 class Fake(Place):
@@ -27,8 +28,11 @@ class Fake(Place):
         return Finished(10 + 8.0 * len(epochs), 0, {"best_val_accuracy": 0.9, "epochs": epochs})
 
     def inside(self, name, *flags, cache=None):
-        speeds = {"photographs": [10.0, 20.0, 20.0], "synthetic": [20.0, 20.0, 21.0]}
-        return Finished(1.0, 9 * 10**8, speeds)
+        said = {"photographs": [10.0, 20.0, 20.0], "synthetic": [20.0, 20.0, 21.0], "at": 102.5}
+        return Finished(4.0, 9 * 10**8, said, started=100.0)
+
+    def command(self, *arguments):
+        return Finished(0.25, 10**8, {})
 
 
 @pytest.fixture
@@ -82,6 +86,17 @@ def test_a_search_that_is_too_narrow_meets_no_target(place, monkeypatch):
     search, _ = again.findings(place)
     assert search.verdict == "–"
     assert "smaller than the wanted 20 strengths x 5 folds" in search.note
+
+
+def test_the_first_batch_is_waited_for_and_not_the_end_of_its_process(place):
+    _, batch = start_up.findings(place)
+    assert batch.value == 2.5
+
+
+def test_a_row_that_takes_long_is_announced_with_one_round_unless_all_are_asked_for(place):
+    long, short = (Row("r", "", 2.0, lambda _: [], once=once) for once in (True, False))
+    assert [row.expected(place) for row in (long, short)] == [2.0, 4.0]
+    assert long.expected(replace(place, full=True)) == 4.0
 
 
 def test_memory_is_extended_in_a_line_to_the_number_that_is_asked_about(tmp_path):
