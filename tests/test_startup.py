@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from tests.workflows.conftest import photos
+
+__all__ = ["photos"]
+
 SLOW = ["torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "PIL", "pydantic"]
 OTHER = ["accelerate", "huggingface_hub", "jinja2", "vl_convert", "yaml", "safetensors"]
 COMPILER = ["torch._dynamo", "torch._inductor", "torch.onnx", "sympy"]
@@ -70,3 +74,13 @@ def test_a_backbone_of_torchvision_is_built_without_the_compiler():
     loaded = loaded_after(code)
     assert "torchvision" in loaded
     assert not {"torch._dynamo", "torch._inductor"} & loaded
+
+
+def test_a_probe_loads_nothing_that_only_training_needs(photos, tmp_path):
+    code = (
+        "import graft\n"
+        f"graft.fit({str(photos)!r}, backbone='graft-small', image_size=16, "
+        f"out={str(tmp_path / 'r')!r})"
+    )
+    unwanted = {"accelerate", "torchvision", "vl_convert", "sklearn", "scipy", "pandas", "timm"}
+    assert not {*unwanted, "torch._dynamo", "torch._inductor", "torch.onnx"} & loaded_after(code)

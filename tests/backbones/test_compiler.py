@@ -57,6 +57,18 @@ def test_functions_that_were_left_alone_are_marked_for_the_compiler_when_it_come
     assert run(code).split() == ["1", "True", "False", "2", "True"]
 
 
+def test_a_stand_in_asks_the_compiler_what_it_cannot_answer():
+    code = (
+        "import torch\n"
+        "from graft.backbones.compiler import without_compiler\n"
+        "with without_compiler():\n"
+        "    from torch._dynamo.utils import is_compile_supported\n"
+        "    print(is_compile_supported('cpu'))\n"
+        "print(is_compile_supported('cpu'))\n"
+    )
+    assert run(code).split() == ["True", "True"]
+
+
 def test_a_compiler_that_is_there_is_used():
     code = (
         "import torch._dynamo, sys\n"

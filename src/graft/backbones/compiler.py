@@ -74,6 +74,11 @@ def _remove_stand_ins() -> None:
             del sys.modules[name]
 
 
+def _real(name: str) -> ModuleType:
+    _remove_stand_ins()
+    return importlib.import_module(name)
+
+
 class _StandIn(ModuleType):
     """A module that knows a few names, and loads the real one for any other."""
 
@@ -85,8 +90,7 @@ class _StandIn(ModuleType):
         looked_into = (self.__name__, name) == (_COMPILER, "__path__")  # for another submodule
         if name.startswith("__") and not looked_into:
             raise AttributeError(name)  # only the import system looks for these
-        _remove_stand_ins()
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(_real(self.__name__), name)
 
 
 class _Disable:
@@ -106,7 +110,7 @@ class _Disable:
 
 def _is_compile_supported(device_type: Any) -> Any:
     """Ask the compiler, which is loaded for it."""
-    return importlib.import_module(_UTILITIES).is_compile_supported(device_type)
+    return _real(_UTILITIES).is_compile_supported(device_type)
 
 
 # As on the original: compiled code takes the answer for a constant.

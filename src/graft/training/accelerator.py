@@ -29,13 +29,8 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 
-    require_device(device)
+    _require(device, precision)
     kind = torch.device("cpu" if device == "auto" else device)
-    if precision == "fp16" and (device == "cpu" or (device == "auto" and not _accelerated())):
-        raise RecipeError(
-            "--precision fp16 needs an accelerator, but this run is on the CPU.",
-            "Use --precision bf16 or fp32.",
-        )
     # Accelerate keeps its first device and precision for the whole process; a run has its own.
     AcceleratorState._reset_state(reset_partial_state=True)
     logging.getLogger("accelerate").setLevel(logging.ERROR)
@@ -45,6 +40,37 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
     if kind.index is not None:
         PartialState().device = kind
     return accelerator
+
+
+def find_device(device: str = "auto", precision: str = "fp32") -> torch.device:
+    """Return the device that `make_accelerator` would compute on; the CPU without loading it.
+
+    Raises:
+        ResourceError: The device is not there.
+        RecipeError: The device's name is unknown, or it cannot compute in this precision.
+
+    Example:
+        >>> find_device("cpu")
+        device(type='cpu')
+    """
+    _require(device, precision)
+    if _on_cpu(device):
+        return torch.device("cpu")
+    found: torch.device = make_accelerator(device, precision).device
+    return found
+
+
+def _require(device: str, precision: str) -> None:
+    require_device(device)
+    if precision == "fp16" and _on_cpu(device):
+        raise RecipeError(
+            "--precision fp16 needs an accelerator, but this run is on the CPU.",
+            "Use --precision bf16 or fp32.",
+        )
+
+
+def _on_cpu(device: str) -> bool:
+    return device == "cpu" or (device == "auto" and not _accelerated())
 
 
 def _accelerated() -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from graft.inference import Outputs, run_head
 from graft.run import append_line
 from graft.strategies import Phase, Plan
 from graft.timing import Stopwatch
-from graft.training.accelerator import make_accelerator
+from graft.training.accelerator import find_device, make_accelerator
 from graft.training.checkpoints import Checkpoints, Position, Score
 from graft.training.events import Listener, Silent
 from graft.training.feed import Feed
@@ -34,9 +34,6 @@ from graft.training.optimizers import learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
 from graft.training.solving import describe, solve_with_views
 from graft.training.steps import NotFiniteError, Steps
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 RETRIES = 2
 """How often a run may be rolled back and slowed down before it counts as diverged."""
@@ -94,17 +91,17 @@ class Trainer:
         self.cache = cache or FeatureCache()
         self.objective = objective or CrossEntropy(self.options.label_smoothing)
         self.listener, self.watch = listener or Silent(), watch or Stopwatch()
-        self.folder = folder
+        self.folder, self._device = folder, device
         # Without epochs there is nothing that a second attempt would not do as quickly.
         self.checkpoints = Checkpoints(folder / "checkpoints") if folder and plan.epochs else None
-        self.accelerator: Accelerator = make_accelerator(device, self.options.precision)
         self.lr = learning_rate(self.options, plan.strategy)
         self.position = Position()
         self.best_outputs: Outputs | None = None
         self.solved_outputs: Outputs | None = None
         self.best_state: dict[str, Tensor] | None = None
         self._retries = 0
-        classifier.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        placed = find_device(device, self.options.precision)
+        classifier.to(placed, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.feed = Feed(
             classifier,
             plan,
@@ -124,7 +121,7 @@ class Trainer:
         """What takes the optimizer's steps; a plan without epochs never asks for it."""
         return Steps(
             self.classifier,
-            self.accelerator,
+            make_accelerator(self._device, self.options.precision),
             self.objective,
             self.options,
             self.listener.say,
