@@ -1,5 +1,5 @@
 """`python -m graft` is `graft`."""
 
-from graft.cli.main import main
+from graft.cli.process import run
 
-main()
+run()

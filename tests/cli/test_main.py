@@ -37,20 +37,6 @@ def test_help_lists_every_verb_and_loads_neither_torch_nor_anything_slow():
     assert all(verb in done.stdout for verb in VERBS)
 
 
-def test_a_command_neither_looks_for_garbage_while_it_loads_nor_once_more_at_its_end():
-    code = (
-        "import atexit, gc\n"
-        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 10_000))\n"
-        "from graft.cli.main import main\n"
-        "before = gc.get_stats()[2]['collections']\n"
-        "try: main(['zoo', 'resnet18', '--json'])\n"
-        "except SystemExit: pass\n"
-        "print('whole', gc.get_stats()[2]['collections'] - before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("whole 0\nfrozen True\n")
-
-
 def test_every_option_of_the_recipe_is_a_flag_with_help(graft_cli):
     help_text = graft_cli("fit", "--help").out
     for name in set(paths()) - {"path"}:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import signal
 import sys
@@ -28,9 +26,6 @@ VERBS: Mapping[str, str] = {
 }
 """Every verb with its line of help; its code is `command` in `graft.cli.<verb>`."""
 
-NEW_BEFORE_COLLECTING = 50_000
-"""Objects that are made before Python looks for garbage among them; its own default is 700."""
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of the design.
@@ -39,7 +34,6 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: What follows `graft`; None takes the process's own.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    _collect_rarely()
     signal.signal(signal.SIGTERM, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         # File names need not be valid text; a lone surrogate is written as its JSON escape.
@@ -87,16 +81,6 @@ def _about(
 
 def _listed() -> None:
     """Stand in for a verb that was not called."""
-
-
-def _collect_rarely() -> None:
-    """Look for garbage rarely while the command runs, and not at all when the process ends.
-
-    Importing torch makes 300,000 objects of which all stay. To look through them time and again,
-    and once more at the end, was a quarter of a run that finds its features in the cache.
-    """
-    gc.set_threshold(NEW_BEFORE_COLLECTING)
-    atexit.register(gc.freeze)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

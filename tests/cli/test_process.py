@@ -1,0 +1,100 @@
+"""Promises of the process: everything is written and everybody heard before it stops."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GRAFT = [sys.executable, "-m", "graft"]
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that ends by being `graft` with some arguments."""
+    code += "\nfrom graft.cli.process import run\nrun()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--version"], 0),
+        (["fit", "no-such-folder"], 3),
+        (["fit", "--no-such-flag"], 2),
+    ],
+)
+def test_the_exit_code_is_that_of_the_command(graft_cli, arguments, code):
+    done = subprocess.run([*GRAFT, *arguments], capture_output=True, text=True, check=False)
+    asked = graft_cli(*arguments)
+    assert (done.returncode, done.stdout) == (asked.code, asked.out)
+    assert done.returncode == code
+
+
+def test_an_error_that_nobody_foresaw_has_its_traceback_and_exit_code_1():
+    done = python("import graft.cli.process as p\ndef broken(): 1 / 0\np.main = broken")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_who_registered_for_the_end_is_heard():
+    done = python(
+        "import atexit, graft.cli.process as p\n"
+        "p.main = lambda: (atexit.register(print, 'the end'), sys.exit(7))\nimport sys"
+    )
+    assert (done.returncode, done.stdout) == (7, "the end\n")
+
+
+def test_threads_that_still_work_are_waited_for():
+    done = python(
+        "import threading, time, sys, graft.cli.process as p\n"
+        "work = lambda: (time.sleep(0.5), print('worked'))\n"
+        "p.main = lambda: (threading.Thread(target=work).start(), sys.exit(0))"
+    )
+    assert (done.returncode, done.stdout) == (0, "worked\n")
+
+
+def test_everything_printed_arrives_also_through_a_pipe():
+    done = python(
+        "import sys, graft.cli.process as p\np.main = lambda: (print('x' * 1_000_000), sys.exit(0))"
+    )
+    assert len(done.stdout) == 1_000_001
+
+
+def test_the_process_is_not_taken_apart():
+    done = python(
+        "class Told:\n def __del__(self): print('taken apart')\n"
+        "import sys, graft.cli.process as p\n"
+        "kept = Told()\np.main = lambda: sys.exit(0)"
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_python_does_not_look_through_all_objects_while_torch_is_loaded():
+    done = python(
+        "import atexit, gc, sys, graft.cli.process as p\n"
+        "def loads():\n"
+        "  before = gc.get_stats()[2]['collections']\n"
+        "  import torch\n"
+        "  sys.exit(100 + gc.get_stats()[2]['collections'] - before)\n"
+        "p.main = loads"
+    )
+    assert done.returncode == 100
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_output_that_cannot_be_written_is_an_error():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GRAFT, "zoo", "resnet18", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
