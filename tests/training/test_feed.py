@@ -89,8 +89,8 @@ def test_rows_of_one_engine_are_not_found_by_the_other(probe, tmp_path, monkeypa
     monkeypatch.setattr(onnx, "PAYS_FROM", 10)
     cache = FeatureCache(tmp_path / "features")
     probe(cache)
-    found = {kept.what: kept.found for kept in cache.decisions}
-    assert found == {"training images": 0, "validation images": 1}
+    told = {kept.what: (kept.engine, kept.found) for kept in cache.decisions}
+    assert told == {"training images": ("ONNX Runtime", 0), "validation images": ("torch", 1)}
 
 
 def test_a_network_that_cannot_be_exported_runs_as_ever_and_it_is_said(
@@ -100,8 +100,10 @@ def test_a_network_that_cannot_be_exported_runs_as_ever_and_it_is_said(
         raise RuntimeError("an operation that ONNX does not know")
 
     monkeypatch.setattr(onnx, "_write", refuses)
-    trainer, said = probe(FeatureCache(tmp_path / "features"))
+    cache = FeatureCache(tmp_path / "features")
+    trainer, said = probe(cache)
     assert any("ONNX Runtime is not used" in words for words in said)
+    assert {kept.engine for kept in cache.decisions} == {"torch"}
     monkeypatch.undo()
     plain, _ = probe(FeatureCache(tmp_path / "other"))
     assert torch.equal(weights(trainer), weights(plain))

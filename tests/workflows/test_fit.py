@@ -408,7 +408,7 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
     graft.fit(photos, out=tmp_path / "r", cache=cache, explain=True, listener=listener, **options)
     told = [words for words in listener.said if words.startswith("Rows at")]
     assert len(told) == 4
-    assert all("rows of" in words for words in told)
+    assert all("rows of" in words and ", made by torch: " in words for words in told)
 
 
 def test_a_cache_that_cannot_be_written_costs_no_run(photos, weights, tmp_path):

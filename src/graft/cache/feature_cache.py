@@ -62,6 +62,7 @@ class Kept:
         where: "disk", "memory" or "nowhere".
         found: Rows that were there already, as a share of those that the phase starts with.
         reason: In words.
+        engine: What runs the frozen stages, "torch" or "ONNX Runtime"; None for decoded pictures.
     """
 
     what: str
@@ -69,11 +70,13 @@ class Kept:
     where: str
     found: float
     reason: str
+    engine: str | None = None
 
     def __str__(self) -> str:
         there = f" ({self.found:.0%} found)" if self.found else ""
         rows = "Decoded pictures" if self.cut == PIXELS else f"Rows at {self.cut}"
-        return f"{rows} of {self.what}: {self.where}{there}; {self.reason}."
+        made = f", made by {self.engine}" if self.engine else ""
+        return f"{rows} of {self.what}{made}: {self.where}{there}; {self.reason}."
 
 
 class FeatureCache:
@@ -140,7 +143,8 @@ class FeatureCache:
         rows = Activations(loader, prefix, entry)
         found = 0.0 if entry is None else _share_found(rows, views)
         if found == 1:
-            self._tell(Kept(what, prefix.cut, "disk", found, "made by an earlier run"))
+            earlier = Kept(what, prefix.cut, "disk", found, "kept by an earlier run", prefix.engine)
+            self._tell(earlier)
             return rows
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
         decision = self._decide(demand, loader, views[0], prefix, entry)
@@ -151,7 +155,8 @@ class FeatureCache:
         elif decision.where == "memory":
             shelf = MemoryShelf(prefix.size)
         kept = found if decision.where == "disk" else 0.0
-        self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason))
+        told = Kept(what, prefix.cut, decision.where, kept, decision.reason, prefix.engine)
+        self._tell(told)
         return Activations(loader, prefix, shelf)
 
     def prove(self, activations: Activations, view: int = CLEAN) -> str | None:

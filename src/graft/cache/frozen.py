@@ -73,6 +73,11 @@ class FrozenPrefix:
         self._below: Cut | Callable[[Tensor], Tensor] | None = None
 
     @property
+    def engine(self) -> str:
+        """What runs the frozen stages: "ONNX Runtime" or "torch"."""
+        return "ONNX Runtime" if self.exported and self.refused is None else "torch"
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes, per image, of what a row holds."""
         return self._above.shapes if self._above else ((self.backbone.width,),)
