@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -79,6 +79,10 @@ class Kept:
         return f"{rows} of {self.what}{made}: {self.where}{there}; {self.reason}."
 
 
+def _by(prefix: FrozenPrefix | None, kept: Kept) -> Kept:
+    return replace(kept, engine=prefix.engine) if prefix else kept
+
+
 class FeatureCache:
     """Keeps what frozen stages made of images, on disk for later runs or in memory for this one.
 
@@ -105,7 +109,7 @@ class FeatureCache:
         self._scratch: TemporaryDirectory[str] | None = None
         self.memory = memory
         self.told = told
-        self.decisions: list[Kept] = []
+        self._decisions: list[tuple[Kept, FrozenPrefix | None]] = []
         self._entries: dict[str, Entry] = {}
         self._make: WeakKeyDictionary[FrozenPrefix, float] = WeakKeyDictionary()
 
@@ -113,6 +117,11 @@ class FeatureCache:
     def at(cls, folder: Path | None, *, told: Callable[[Kept], None] | None = None) -> FeatureCache:
         """Return the cache in a folder; without one, a cache that keeps nothing at all."""
         return cls(folder, memory=None if folder else 0, told=told)
+
+    @property
+    def decisions(self) -> list[Kept]:
+        """What was decided so far; an engine that refused a network since then is not named."""
+        return [_by(prefix, kept) for kept, prefix in self._decisions]
 
     @property
     def keeps(self) -> bool:
@@ -143,8 +152,7 @@ class FeatureCache:
         rows = Activations(loader, prefix, entry)
         found = 0.0 if entry is None else _share_found(rows, views)
         if found == 1:
-            earlier = Kept(what, prefix.cut, "disk", found, "kept by an earlier run", prefix.engine)
-            self._tell(earlier)
+            self._tell(Kept(what, prefix.cut, "disk", found, "kept by an earlier run"), prefix)
             return rows
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
         decision = self._decide(demand, loader, views[0], prefix, entry)
@@ -155,8 +163,7 @@ class FeatureCache:
         elif decision.where == "memory":
             shelf = MemoryShelf(prefix.size)
         kept = found if decision.where == "disk" else 0.0
-        told = Kept(what, prefix.cut, decision.where, kept, decision.reason, prefix.engine)
-        self._tell(told)
+        self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason), prefix)
         return Activations(loader, prefix, shelf)
 
     def prove(self, activations: Activations, view: int = CLEAN) -> str | None:
@@ -229,10 +236,10 @@ class FeatureCache:
         """Return every decision as JSON-ready data."""
         return [asdict(kept) for kept in self.decisions]
 
-    def _tell(self, kept: Kept) -> None:
-        self.decisions.append(kept)
+    def _tell(self, kept: Kept, prefix: FrozenPrefix | None = None) -> None:
+        self._decisions.append((kept, prefix))
         if self.told:
-            self.told(kept)
+            self.told(_by(prefix, kept))
 
     @cached_property
     def _disk(self) -> tuple[float, float]:
