@@ -32,7 +32,7 @@ $(BENCHED): $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
-bench: $(BENCHED)  ## Measure Graft against its peers on ../shared; about 25 minutes.
+bench: $(BENCHED)  ## Measure Graft against its peers on ../shared; about 50 minutes.
 	$(BIN)/python -m benchmarks --json benchmarks/results.json --write
 
 check: $(READY)  ## Lint, check types and the directions of imports.

@@ -24,6 +24,7 @@ from graft.model_folder import checked_weights, model_folder, read_facts, write_
 from graft.strategies import HEAD
 
 if TYPE_CHECKING:
+    from graft.data.pixel_cache import PixelCache
     from graft.heads import Head
 
 
@@ -104,6 +105,7 @@ class Classifier(Grafted):
         *,
         workers: int | None = None,
         failures: dict[int, str] | None = None,
+        pixels: PixelCache | None = None,
     ) -> Loader:
         """Return a loader of the clean views of images, in order, in batches of `eval_batch`.
 
@@ -111,6 +113,7 @@ class Classifier(Grafted):
             images: Samples of a manifest, or anything `decode` reads.
             workers: Threads that decode; None means one per core.
             failures: As in `Loader`: takes the reasons of images that cannot be read.
+            pixels: As in `Loader`: keeps decoded pictures.
         """
         return Loader(
             images,
@@ -120,6 +123,7 @@ class Classifier(Grafted):
             workers=workers,
             pad=True,
             failures=failures,
+            pixels=pixels,
         )
 
     def predict(

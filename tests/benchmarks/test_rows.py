@@ -99,11 +99,16 @@ def test_a_row_that_takes_long_is_announced_with_one_round_unless_all_are_asked_
     assert long.expected(replace(place, full=True)) == 4.0
 
 
-def test_memory_is_extended_in_a_line_to_the_number_that_is_asked_about(tmp_path):
-    place = Fake(tmp_path, tmp_path, tmp_path, quick=True)
-    (finding,) = memory.findings(place)
-    assert finding.value * 1024**3 == pytest.approx(1e8 + 1000 * memory.FULL_COUNT)
-    assert "extrapolated" in finding.note
+def test_memory_is_what_the_run_on_most_images_took_above_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "COUNTS", (20, 60))
+    (finding,) = memory.findings(Fake(tmp_path, tmp_path, tmp_path))
+    assert finding.value * 1024**3 == pytest.approx(1e8 + 1000 * 60)
+    assert finding.target is not None
+
+
+def test_a_few_images_say_nothing_about_the_target_for_memory(tmp_path):
+    (finding,) = memory.findings(Fake(tmp_path, tmp_path, tmp_path, quick=True))
+    assert finding.target is None
 
 
 def test_a_row_that_fails_is_reported_and_does_not_end_the_others(place):

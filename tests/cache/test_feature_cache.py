@@ -152,7 +152,7 @@ def test_pictures_that_epochs_look_at_again_are_kept_and_the_reason_has_what_was
     assert cache.pictures(loader.samples, loader.preprocess, looks=5) is not None
     [kept] = told
     assert (kept.cut, kept.where) == ("pixels", "memory")
-    assert str(kept).startswith("Decoded pictures of training images: memory; ")
+    assert str(kept).startswith("Decoded pictures of all images: memory; ")
     assert "each is looked at 5 times" in kept.reason
 
 

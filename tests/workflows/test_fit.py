@@ -11,6 +11,8 @@ import torch
 
 import graft
 from graft.config import resolve
+from graft.data import loader
+from graft.data.decode import decode
 from graft.errors import DataError, GraftError, RecipeError, ResourceError
 from graft.files import sha256
 from graft.run import Run, read_lines
@@ -409,6 +411,21 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
     told = [words for words in listener.said if words.startswith("Rows at")]
     assert len(told) == 4
     assert all("rows of" in words and ", made by torch: " in words for words in told)
+
+
+def test_a_run_of_many_epochs_decodes_each_picture_once(photos, weights, tmp_path, monkeypatch):
+    decoded = []
+
+    def counted(source, shorter):
+        decoded.append(source)
+        return decode(source, shorter)
+
+    monkeypatch.setattr(loader, "decode", counted)
+    options = {**SMALL, "weights": str(weights), "strategy": "full", "epochs": 3}
+    fitted = graft.fit(photos, out=tmp_path / "r", cache=str(tmp_path / "cache"), **options)
+    assert sorted(decoded) == sorted(set(decoded))
+    splits = ("train_images", "val_images", "test_images")
+    assert len(decoded) == sum(fitted.result[split] for split in splits)
 
 
 def test_a_cache_that_cannot_be_written_costs_no_run(photos, weights, tmp_path):

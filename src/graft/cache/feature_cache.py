@@ -222,7 +222,7 @@ class FeatureCache:
         pixels = PixelCache()
         seconds, size = _decoding(samples, preprocess)
         decision = decide_pictures(Demand(len(samples), 1, looks, size), seconds, pixels.limit)
-        self._tell(Kept("training images", PIXELS, decision.where, 0.0, decision.reason))
+        self._tell(Kept("all images", PIXELS, decision.where, 0.0, decision.reason))
         return pixels if decision.where == "memory" else None
 
     def finish(self) -> list[str]:

@@ -106,7 +106,7 @@ class Trainer:
             classifier,
             plan,
             train,
-            clean or classifier.loader(train.samples, workers=train.workers),
+            clean or classifier.loader(train.samples, workers=train.workers, pixels=train.pixels),
             val,
             options=self.options,
             cache=self.cache,

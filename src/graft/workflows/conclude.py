@@ -100,7 +100,9 @@ def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
         return trainer.solved_outputs
     samples = sorted(manifest.subset("train"), key=lambda sample: sample.sha256)
     chosen = samples[:TRAIN_IMAGES_FOR_DIAGNOSIS]
-    return run_over(trainer.classifier, trainer.classifier.loader(chosen))
+    loaded = trainer.train_loader
+    loader = trainer.classifier.loader(chosen, workers=loaded.workers, pixels=loaded.pixels)
+    return run_over(trainer.classifier, loader)
 
 
 def _right(outputs: Outputs) -> tuple[int, int]:

@@ -297,7 +297,9 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -
 def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatch) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
     classifier = graft_head(recipe, job.backbone, manifest.classes)
-    images, preprocess = manifest.subset("train"), job.backbone.preprocess
+    images, val_images = manifest.subset("train"), manifest.subset("val")
+    preprocess = job.backbone.preprocess
+    pixels = cache.pictures([*images, *val_images], preprocess, looks=job.plan.epochs)
     train = Loader(
         images,
         manifest.classes,
@@ -307,13 +309,13 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
         shuffle=True,
         seed=recipe.seed,
         workers=recipe.workers,
-        pixels=cache.pictures(images, preprocess, looks=job.plan.epochs),
+        pixels=pixels,
     )
     trainer = Trainer(
         classifier,
         job.plan,
         train,
-        classifier.loader(manifest.subset("val"), workers=recipe.workers),
+        classifier.loader(val_images, workers=recipe.workers, pixels=pixels),
         options=recipe.training,
         objective=make_objective(recipe, manifest),
         cache=cache,
