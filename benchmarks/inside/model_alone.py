@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sklearn.linear_model  # noqa: F401
 import torch
 from setting import open_classifier, parser, report
 

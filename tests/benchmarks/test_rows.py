@@ -28,7 +28,11 @@ class Fake(Place):
         return Finished(10 + 8.0 * len(epochs), 0, {"best_val_accuracy": 0.9, "epochs": epochs})
 
     def inside(self, name, *flags, cache=None):
-        said = {"photographs": [10.0, 20.0, 20.0], "synthetic": [20.0, 20.0, 21.0], "at": 102.5}
+        said = {
+            "photographs": [10.0, 20.0, 20.0, 20.0],
+            "synthetic": [20.0, 20.0, 20.0, 25.0],
+            "at": 102.5,
+        }
         return Finished(4.0, 9 * 10**8, said, started=100.0)
 
     def command(self, *arguments):

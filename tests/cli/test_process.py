@@ -35,31 +35,31 @@ def test_the_exit_code_is_that_of_the_command(graft_cli, arguments, code):
 
 
 def test_an_error_that_nobody_foresaw_has_its_traceback_and_exit_code_1():
-    done = python("import graft.cli.process as p\ndef broken(): 1 / 0\np.main = broken")
+    done = python("import graft.cli.main as m\ndef broken(): 1 / 0\nm.main = broken")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
 
 
 def test_who_registered_for_the_end_is_heard():
     done = python(
-        "import atexit, graft.cli.process as p\n"
-        "p.main = lambda: (atexit.register(print, 'the end'), sys.exit(7))\nimport sys"
+        "import atexit, graft.cli.main as m\n"
+        "m.main = lambda: (atexit.register(print, 'the end'), sys.exit(7))\nimport sys"
     )
     assert (done.returncode, done.stdout) == (7, "the end\n")
 
 
 def test_threads_that_still_work_are_waited_for():
     done = python(
-        "import threading, time, sys, graft.cli.process as p\n"
+        "import threading, time, sys, graft.cli.main as m\n"
         "work = lambda: (time.sleep(0.5), print('worked'))\n"
-        "p.main = lambda: (threading.Thread(target=work).start(), sys.exit(0))"
+        "m.main = lambda: (threading.Thread(target=work).start(), sys.exit(0))"
     )
     assert (done.returncode, done.stdout) == (0, "worked\n")
 
 
 def test_everything_printed_arrives_also_through_a_pipe():
     done = python(
-        "import sys, graft.cli.process as p\np.main = lambda: (print('x' * 1_000_000), sys.exit(0))"
+        "import sys, graft.cli.main as m\nm.main = lambda: (print('x' * 1_000_000), sys.exit(0))"
     )
     assert len(done.stdout) == 1_000_001
 
@@ -67,20 +67,20 @@ def test_everything_printed_arrives_also_through_a_pipe():
 def test_the_process_is_not_taken_apart():
     done = python(
         "class Told:\n def __del__(self): print('taken apart')\n"
-        "import sys, graft.cli.process as p\n"
-        "kept = Told()\np.main = lambda: sys.exit(0)"
+        "import sys, graft.cli.main as m\n"
+        "kept = Told()\nm.main = lambda: sys.exit(0)"
     )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_python_does_not_look_through_all_objects_while_torch_is_loaded():
     done = python(
-        "import atexit, gc, sys, graft.cli.process as p\n"
+        "import atexit, gc, sys, graft.cli.main as m\n"
         "def loads():\n"
         "  before = gc.get_stats()[2]['collections']\n"
         "  import torch\n"
         "  sys.exit(100 + gc.get_stats()[2]['collections'] - before)\n"
-        "p.main = loads"
+        "m.main = loads"
     )
     assert done.returncode == 100
 

@@ -6,9 +6,7 @@ import atexit
 import gc
 import os
 import sys
-
-from graft.cli.main import main
-from graft.errors import ResourceError
+from contextlib import suppress
 
 NEW_BEFORE_COLLECTING = 50_000
 """Objects that are made before Python looks for garbage among them; its own default is 700."""
@@ -20,7 +18,7 @@ def run() -> None:
     Importing torch makes 300,000 objects, all of which stay. To look for garbage among them while
     they are made, and to take them apart one by one at the end, was a third of a run that finds its
     features in the cache. So Python looks rarely; and once everybody who asked for it with `atexit`
-    has been heard and all output is written, the process stops as it is.
+    since then has been heard and all output is written, the process stops as it is.
     """
     gc.set_threshold(NEW_BEFORE_COLLECTING)
     status = 1
@@ -28,7 +26,9 @@ def run() -> None:
     def end() -> None:
         os._exit(_written(status))
 
-    atexit.register(end)  # the first to come is the last to be called
+    atexit.register(end)  # the first to come is the last to be called: before any other import
+    from graft.cli.main import main
+
     try:
         main()
     except SystemExit as asked:
@@ -38,13 +38,15 @@ def run() -> None:
 
 def _written(status: int) -> int:
     """Write what is still in the streams, and return the exit code after that."""
-    for stream in (sys.stdout, sys.stderr):
+    from graft.errors import ResourceError
+
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except BrokenPipeError:
             continue  # whoever read it has seen enough, as with `| head`
         except (OSError, ValueError) as error:
             status = ResourceError.exit_code
-            # There may be nobody to tell either.
-            os.write(2, f"Error: The output could not be written: {error}.\n".encode())
+            with suppress(OSError):  # there may be nobody to tell either
+                os.write(2, f"Error: The output could not be written: {error}.\n".encode())
     return status
