@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,14 @@ GRAFT = [sys.executable, "-m", "graft"]
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program that ends by being `graft` with some arguments."""
     code += "\nfrom graft.cli.process import run\nrun()"
+    # Streams that write every line at once would hide what is lost at the end.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=own,
     )
 
 
@@ -35,8 +42,10 @@ def test_the_exit_code_is_that_of_the_command(graft_cli, arguments, code):
 
 
 def test_an_error_that_nobody_foresaw_has_its_traceback_and_exit_code_1():
-    done = python("import graft.cli.main as m\ndef broken(): 1 / 0\nm.main = broken")
-    assert done.returncode == 1
+    done = python(
+        "import graft.cli.main as m\ndef broken(): print('so far'), 1 / 0\nm.main = broken"
+    )
+    assert (done.returncode, done.stdout) == (1, "so far\n")
     assert "ZeroDivisionError" in done.stderr
 
 
@@ -62,6 +71,17 @@ def test_everything_printed_arrives_also_through_a_pipe():
         "import sys, graft.cli.main as m\nm.main = lambda: (print('x' * 1_000_000), sys.exit(0))"
     )
     assert len(done.stdout) == 1_000_001
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no broken pipe")
+def test_a_reader_who_has_seen_enough_is_no_error():
+    code = (
+        "import os, sys, graft.cli.main as m\n"
+        "nobody, pipe = os.pipe()\nos.close(nobody)\nos.dup2(pipe, 1)\n"
+        "m.main = lambda: (print('unseen'), sys.exit(0))"
+    )
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_process_is_not_taken_apart():

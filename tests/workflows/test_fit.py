@@ -413,7 +413,10 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
     assert all("rows of" in words and ", made by torch: " in words for words in told)
 
 
-def test_a_run_of_many_epochs_decodes_each_picture_once(photos, weights, tmp_path, monkeypatch):
+@pytest.mark.parametrize("head_start", ["solve", "random"])
+def test_a_run_of_many_epochs_decodes_each_picture_once(
+    photos, weights, tmp_path, monkeypatch, head_start
+):
     decoded = []
 
     def counted(source, shorter):
@@ -422,7 +425,8 @@ def test_a_run_of_many_epochs_decodes_each_picture_once(photos, weights, tmp_pat
 
     monkeypatch.setattr(loader, "decode", counted)
     options = {**SMALL, "weights": str(weights), "strategy": "full", "epochs": 3}
-    fitted = graft.fit(photos, out=tmp_path / "r", cache=str(tmp_path / "cache"), **options)
+    options |= {"head_start": head_start, "cache": str(tmp_path / "cache")}
+    fitted = graft.fit(photos, out=tmp_path / "r", **options)
     assert sorted(decoded) == sorted(set(decoded))
     splits = ("train_images", "val_images", "test_images")
     assert len(decoded) == sum(fitted.result[split] for split in splits)
