@@ -45,7 +45,8 @@ def refusals_are_named(path: str | os.PathLike[str]) -> Iterator[None]:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed over `path`.
 
-    On any error the temporary file is removed and the old content stays.
+    On any error the temporary file is removed and the old content stays. The file gets the mode of
+    an ordinary new one, whatever wrote it: safetensors makes its files private.
 
     Raises:
         ResourceError: The disk is full or the folder cannot be written.
@@ -62,7 +63,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with refusals_are_named(target):
+            temporary.touch()
+            mode = temporary.stat().st_mode  # 0666 without the umask, which only setting it tells
             yield temporary
+            temporary.chmod(mode)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(target)

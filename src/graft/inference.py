@@ -12,6 +12,7 @@ from graft.allocator import keep_freed_memory
 from graft.data.loader import Batch, Loader
 from graft.engine import fold
 from graft.engine import resting as resting
+from graft.errors import DataError, GraftError
 
 _EVAL_BATCH = {"cpu": 8}
 _EVAL_BATCH_ELSEWHERE = 64
@@ -167,6 +168,37 @@ def padded_batches(rows: Tensor, batch: int) -> Iterator[tuple[Tensor, int]]:
     # Copies of the others, since a network's last bits may depend on where in memory rows begin.
     for part in torch.split(rows, batch):
         yield torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])]), len(part)
+
+
+def require_finite(
+    outputs: Tensor,
+    what: str,
+    *,
+    hint: str = "Copy the whole model again, or repeat its run.",
+    error: type[GraftError] = DataError,
+) -> Tensor:
+    """Return outputs, or refuse those from which nothing can be concluded.
+
+    Args:
+        outputs: Shape (N, classes) or (N, width).
+        what: Whose they are, such as "The model's outputs for 'ant.jpg'".
+        hint: What to do about it.
+        error: The class to raise: `DataError` for a model that is used, `DivergedError` for one
+            that is being trained.
+
+    Raises:
+        GraftError: Of that class; a value is NaN or infinite.
+
+    Example:
+        >>> require_finite(torch.tensor([[float("nan"), 0.0]]), "The outputs for 'ant.jpg'")
+        Traceback (most recent call last):
+        graft.errors.DataError: The outputs for 'ant.jpg' are NaN or infinite for 1 of 1 images. \
+Copy the whole model again, or repeat its run.
+    """
+    bad = int((~outputs.isfinite()).flatten(1).any(dim=1).sum())
+    if bad:
+        raise error(f"{what} are NaN or infinite for {bad} of {len(outputs)} images.", hint)
+    return outputs
 
 
 def probabilities(logits: Tensor) -> Tensor:
