@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,8 +26,6 @@ class Site:
 
     content: bytes
     script: list[Answer]
-    ranges: bool = True
-    version: str = '"v1"'
     address: str = ""
     asked: list[str] = field(default_factory=list)  # the Range header of each request
     end: Event = field(default_factory=Event)
@@ -43,11 +40,11 @@ Serve = Callable[..., Site]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start a server: `serve(content, Answer(...), ..., ranges=True)`."""
+    """Start a server: `serve(content, Answer(...), ...)`."""
     started: list[tuple[Site, ThreadingHTTPServer]] = []
 
-    def start(content: bytes, *script: Answer, ranges: bool = True, version: str = '"v1"') -> Site:
-        site = Site(content, list(script), ranges, version)
+    def start(content: bytes, *script: Answer) -> Site:
+        site = Site(content, list(script))
         handler = type("Handler", (_Handler,), {"site": site})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         site.address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -75,25 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        first = self._first()
-        body = site.content[first:]
-        self.send_response(206 if first else 200)
+        body = site.content
+        self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
-        if site.version:
-            self.send_header("ETag", site.version)
-        if first:
-            total = len(site.content)
-            self.send_header("Content-Range", f"bytes {first}-{total - 1}/{total}")
         self.end_headers()
         self.wfile.write(body[: answer.sent])
         self.wfile.flush()
         if answer.stalls:
             site.end.wait(5)
-
-    def _first(self) -> int:
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        current = self.headers.get("If-Range") == self.site.version
-        return int(found[1]) if found and current and self.site.ranges else 0
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""

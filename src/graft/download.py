@@ -1,23 +1,40 @@
-"""A file from the network, once: whole and checked under its name, or not there at all."""
+"""A file from the network, once: whole and checked under its name, or not there at all.
+
+The transfer is that of `urllib`, beneath which `torch.hub` downloads too. What is added is a
+time-out, another attempt after a passing failure, the size, the SHA-256 and the atomic rename.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPException, HTTPMessage, InvalidURL
 from pathlib import Path, PurePosixPath
+from typing import IO, TypeAlias
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from graft import transfer
 from graft.errors import ResourceError
 from graft.files import refusals_are_named, replacing
 from graft.files import sha256 as sha256_of
 from graft.network import offline
-from graft.transfer import PATIENCE, SCHEMES, Patience, TransferError
 
+BLOCK = 1 << 18
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that another attempt may cure."""
+
+PAUSE = 1.0
+"""Seconds before another attempt."""
+
+SCHEMES = frozenset({"http", "https"})
+
+Progress: TypeAlias = Callable[[int, "int | None"], object]
 
 
 def download(
@@ -27,7 +44,8 @@ def download(
     what: str,
     otherwise: str,
     sha256: str | None = None,
-    patience: Patience = PATIENCE,
+    timeout: float = 20.0,
+    attempts: int = 3,
 ) -> Path:
     """Return the local copy of a file, downloading it if there is none.
 
@@ -36,31 +54,34 @@ def download(
 
     Args:
         url: Where the file is, by http or https. A name like "resnet18-f37072fd.pth" carries the
-            beginning of the file's SHA-256.
+            beginning of the file's SHA-256. Redirects are followed, but never from https to http.
         folder: Where to keep it.
         what: What it is, for the errors: "The pre-trained weights".
         otherwise: How else one can come by it, for the errors: "fetch the file elsewhere and …".
         sha256: SHA-256 of the file, or its beginning, where it is known otherwise. A file that is
             there already is then checked too, and replaced if it is another.
-        patience: Time-outs and further attempts.
+        timeout: Seconds without a byte after which a connection counts as broken.
+        attempts: How often to begin, in all, where a connection breaks or a server is busy. A
+            server that cannot be reached, or that refuses, is asked once.
 
     Raises:
-        ResourceError: Graft is offline, the server fails, the checksum differs, or the disk is
-            full.
+        ResourceError: Graft is offline, the server fails, the size or checksum differs, or the
+            disk is full.
 
     Example:
         >>> import tempfile
         >>> cache = Path(tempfile.mkdtemp())
-        >>> _ = (cache / "tiny.zip").write_bytes(b"pictures")
+        >>> _ = (cache / "tiny.zip").write_bytes(b"images")
         >>> url = "https://example.org/tiny.zip"
-        >>> download(url, cache, what="The pictures", otherwise="ask a friend").read_bytes()
-        b'pictures'
+        >>> download(url, cache, what="The images", otherwise="ask a friend").read_bytes()
+        b'images'
     """
     place = urlsplit(url)
     name = PurePosixPath(place.path).name
     if place.scheme not in SCHEMES or name in ("", ".."):
         raise ResourceError(
-            f"'{url}' is not the http or https address of a file.", f"{_sentence(otherwise)}."
+            f"'{url}' is not the http or https address of a file.",
+            f"{otherwise[0].upper()}{otherwise[1:]}.",
         )
     source = place._replace(query="", fragment="").geturl()  # a query may hold a key
     target = folder / name
@@ -76,8 +97,8 @@ def download(
     with replacing(target) as temporary:
         try:
             with _bar(name) as progress:
-                transfer.transfer(url, temporary, patience=patience, progress=progress)
-        except TransferError as error:
+                _transfer(url, temporary, timeout, attempts, progress)
+        except _TransferError as error:
             raise ResourceError(
                 f"{what} could not be fetched from {source}: {error}.",
                 f"Check the network, or {otherwise}.",
@@ -103,8 +124,68 @@ def promised_hash(name: str) -> str | None:
     return found[1] if found else None
 
 
+class _TransferError(Exception):
+    """Why a file did not arrive, as the end of the sentence "could not be fetched: ..."."""
+
+    def __init__(self, reason: object, *, passing: bool = False) -> None:
+        super().__init__(str(reason) or type(reason).__name__)
+        self.passing = passing  # whether another attempt may cure it
+
+
+class _SafeRedirects(HTTPRedirectHandler):
+    """Follow redirects within http and https, and from http to https, but not back."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in SCHEMES or (old == "https" and new == "http"):
+            reason = f"a redirect from {old} to {new} is not followed"
+            raise HTTPError(req.full_url, code, reason, headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _transfer(url: str, target: Path, timeout: float, attempts: int, progress: Progress) -> None:
+    """Write what an address serves into a file; after a passing failure begin anew."""
+    for left in reversed(range(attempts)):
+        try:
+            with target.open("wb") as file:
+                for block, total in _blocks(url, timeout):
+                    file.write(block)
+                    progress(file.tell(), total)
+            return
+        except _TransferError as error:
+            if not (left and error.passing):
+                raise
+        time.sleep(PAUSE)
+
+
+def _blocks(url: str, timeout: float) -> Iterator[tuple[bytes, int | None]]:
+    """Yield what an address serves, with the promised length of the whole."""
+    received = 0
+    try:
+        request = Request(url, headers={"User-Agent": "graft"})
+        with build_opener(_SafeRedirects).open(request, timeout=timeout) as response:
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else None
+            while block := response.read1(BLOCK):
+                received += len(block)
+                yield block, total
+    except HTTPError as error:
+        error.close()
+        raise _TransferError(error, passing=error.code in PASSING) from error
+    except URLError as error:
+        raise _TransferError(error.reason) from error
+    except (InvalidURL, ValueError) as error:
+        raise _TransferError(error) from error
+    except (OSError, HTTPException) as error:
+        raise _TransferError(error, passing=True) from error
+    if total is not None and received != total:
+        raise _TransferError(f"only {received:,} of {total:,} bytes came", passing=True)
+
+
 @contextmanager
-def _bar(name: str) -> Iterator[transfer.Progress]:
+def _bar(name: str) -> Iterator[Progress]:
     """Draw a bar on stderr if that is a terminal; yields what moves it."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -121,7 +202,3 @@ def _bar(name: str) -> Iterator[transfer.Progress]:
         task = progress.add_task(name, total=None)
         update = partial(progress.update, task)
         yield lambda received, total: update(completed=received, total=total)
-
-
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:]

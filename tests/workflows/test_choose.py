@@ -22,7 +22,6 @@ from graft.training import Silent
 from graft.workflows import choose
 from graft.workflows.choose import (
     GAIN,
-    PATIENCE,
     SECONDS,
     USUAL,
     choose_for_images,
@@ -171,7 +170,8 @@ def test_where_there_is_nothing_the_shipped_network_is_taken_in_one_line():
     ],
 )
 def test_a_download_that_fails_falls_back(serve, monkeypatch, answer, reason):
-    monkeypatch.setattr(choose, "PATIENCE", replace(PATIENCE, silence=0.2, pauses=()))
+    monkeypatch.setattr(choose, "TIMEOUT", 0.2)
+    monkeypatch.setattr("graft.download.PAUSE", 0.0)
     point_to(monkeypatch, serve(CONTENT, answer).address)
     found = chosen()
     assert found.name == "graft-small"

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from graft.download import download, promised_hash
-from graft.transfer import PATIENCE, Patience
 
 __all__ = ["cached_download", "promised_hash"]
 
@@ -17,7 +16,8 @@ def cached_download(
     folder: Path | None = None,
     *,
     sha256: str | None = None,
-    patience: Patience = PATIENCE,
+    timeout: float = 20.0,
+    attempts: int = 3,
 ) -> Path:
     """Return the local copy of a weights file, downloading it if there is none.
 
@@ -25,7 +25,8 @@ def cached_download(
         url: Where the file is, by http or https; see `graft.download.download`.
         folder: Where to keep it; default: the cache of `torch.hub`.
         sha256: SHA-256 of the file, or its beginning, where its name does not carry it.
-        patience: Time-outs and further attempts.
+        timeout: Seconds without a byte after which a connection counts as broken.
+        attempts: How often to begin, in all, where a connection breaks or a server is busy.
 
     Raises:
         ResourceError: Graft is offline, the server fails, the checksum differs, or the disk is
@@ -44,5 +45,6 @@ def cached_download(
         what="The pre-trained weights",
         otherwise="fetch the file elsewhere and pass it with --weights FILE",
         sha256=sha256,
-        patience=patience,
+        timeout=timeout,
+        attempts=attempts,
     )

@@ -20,7 +20,6 @@ from graft.config import Recipe
 from graft.errors import ResourceError
 from graft.network import offline, staying_offline
 from graft.strategies.priors import PRIORS
-from graft.transfer import Patience
 from graft.workflows.machine import Machine, this_machine
 from graft.workflows.reach import reachable
 from graft.workflows.recognise import recognise_weights
@@ -42,8 +41,8 @@ LONGEST = 600.0
 GAIN = 3.0
 """Points of published top-1 that are worth a download."""
 
-PATIENCE = Patience(silence=3.0, pauses=(1.0,))
-"""With a server that nobody asked for by name."""
+TIMEOUT = 3.0
+"""Seconds to wait for a server that nobody asked for by name."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +173,11 @@ def _is_cached(entry: Entry, *, whole: bool = False) -> bool:
 def _fetch(entry: Entry) -> str:
     """Download weights; return in words what was in the way, "" for nothing."""
     host = urlsplit(entry.url).hostname
-    if not reachable(entry.url, PATIENCE.silence):
+    if not reachable(entry.url, TIMEOUT):
         return f"{host} cannot be reached"
     try:
-        cached_download(entry.url, sha256=promised_hash(entry.url), patience=PATIENCE)
+        known = promised_hash(entry.url)
+        cached_download(entry.url, sha256=known, timeout=TIMEOUT, attempts=2)
     except ResourceError as error:
         reason = str(error.__cause__ or error.problem).rstrip(".")
         return f"{entry.name.rpartition(':')[2]} could not be fetched from {host} ({reason})"
