@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from graft.report.charts import draw_svg
 from graft.report.curves import curve_chart, rate_chart, thinned
-from graft.report.svg import draw
 
 
 def epoch(number: int, **values: Any) -> dict[str, Any]:
@@ -59,4 +59,4 @@ def test_a_stage_keeps_its_colour_whether_or_not_others_train() -> None:
 
 
 def test_a_run_whose_rates_are_all_zero_is_still_drawn() -> None:
-    assert draw(rate_chart([], [{"step": 1, "lr": {"head": 0.0}}], [])).startswith("<svg")
+    assert draw_svg([rate_chart([], [{"step": 1, "lr": {"head": 0.0}}], [])])[0].startswith("<svg")

@@ -86,7 +86,7 @@ def print_demo(document: dict[str, Any], console: Console) -> None:
     _print_facts(
         [
             ("written", f"{document['out']}: a run folder per strategy with its report.html"),
-            ("chart", document["chart"]),
+            ("chart", document["chart"] or "none, for the reason above"),
             ("time", duration(document["seconds"])),
         ],
         console,

@@ -9,6 +9,7 @@ from typing import Any
 
 from graft.files import replacing
 from graft.report import words
+from graft.report.charts import ChartError, Spec, draw_svg
 from graft.report.classes import class_rows, most_confused
 from graft.report.confusion_table import confusion_table
 from graft.report.curves import best_epoch, curve_chart, every, rate_chart
@@ -17,7 +18,6 @@ from graft.report.headline import best_so_far, headline
 from graft.report.mistakes import Mistake, confident_mistakes
 from graft.report.plan_table import plan_table
 from graft.report.record import Record, read_record
-from graft.report.svg import draw
 from graft.report.thumbnails import thumbnail
 
 _EPOCHS_LISTED = 200
@@ -25,10 +25,10 @@ _EPOCHS_LISTED = 200
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: its title, the drawing, and the same in words for who cannot see it."""
+    """A chart: its title, what draws it, and the same in words for who cannot see it."""
 
     title: str
-    svg: str
+    spec: Spec
     alt: str
 
 
@@ -102,13 +102,15 @@ def _printable(value: Any) -> Any:
 
 def _page(record: Record) -> dict[str, Any]:
     result, metrics = record.result, record.metrics
+    curves, without_charts = _drawn(list(_curves(record)))
     return {
         "name": record.folder.resolve().name,
         "run": record.run,
         "result": result,
         "headline": headline(result) or best_so_far(record.epochs),
         "on": "test" if record.split == "test" else "validation",
-        "curves": list(_curves(record)),
+        "curves": curves,
+        "without_charts": without_charts,
         "epochs": every(record.epochs, _EPOCHS_LISTED),
         "best": best_epoch(record.epochs),
         "plan": plan_table(result["plan"]) if result.get("plan") else None,
@@ -128,17 +130,24 @@ def _curves(record: Record) -> Iterator[Figure]:
         return
     for title, measure, behind in (("Loss", "loss", steps), ("Accuracy", "accuracy", [])):
         alt = f"{title} per epoch. {_course(epochs, measure)} The table below has every epoch."
-        yield _figure(title, curve_chart(epochs, measure, behind), alt)
+        yield Figure(title, curve_chart(epochs, measure, behind), alt)
     stages = (record.result.get("plan") or {}).get("stages") or _stages_seen(steps or epochs)
     if any(row.get("lr") for row in steps or epochs):
         alt = "Learning rate of each stage over the optimizer steps, on a logarithmic scale."
-        yield _figure("Learning rate per stage", rate_chart(epochs, steps, stages), alt)
+        yield Figure("Learning rate per stage", rate_chart(epochs, steps, stages), alt)
 
 
-def _figure(title: str, spec: dict[str, Any], alt: str) -> Figure:
+def _drawn(figures: list[Figure]) -> tuple[list[tuple[Figure, str | None]], str | None]:
+    """Return each figure with its drawing, and why there are no drawings if there are none."""
     from markupsafe import Markup
 
-    return Figure(title, Markup(draw(spec)), alt)
+    if not figures:
+        return [], None
+    try:
+        drawings = draw_svg([figure.spec for figure in figures])
+    except ChartError as error:
+        return [(figure, None) for figure in figures], str(error)
+    return [(f, Markup(svg)) for f, svg in zip(figures, drawings, strict=True)], None
 
 
 def _course(epochs: list[dict[str, Any]], measure: str) -> str:

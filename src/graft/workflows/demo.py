@@ -22,7 +22,7 @@ from graft.errors import GraftError
 from graft.evaluation.paired import difference_interval, holm, mcnemar
 from graft.files import refusals_are_named, write_json
 from graft.network import staying_offline
-from graft.report.png import write_png
+from graft.report.charts import ChartError, write_png
 from graft.report.strategies_chart import strategies_chart
 from graft.run import Run
 from graft.samples import SAMPLES, write_samples
@@ -205,11 +205,13 @@ def demo(
         best = max(document["strategies"], key=lambda row: row["val_accuracy"])["strategy"]
         document["best"] = best
         document["predictions"] = _predictions(fits[best], seed)
-        document["chart"] = os.fspath(place / "strategies.png")
-        write_png(
-            strategies_chart(document["strategies"], _title(document), CONTROL),
-            document["chart"],
-        )
+        chart = place / "strategies.png"
+        try:
+            write_png(strategies_chart(document["strategies"], _title(document), CONTROL), chart)
+            document["chart"] = os.fspath(chart)
+        except ChartError as error:
+            document["chart"] = None
+            watcher.say(str(error))
         document["seconds"] = watch.seconds([])["total"]
         document["next"] = "graft fit DIR"
         document["state"] = "done"
