@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from graft import inference
 from graft.backbones.load import load_backbone
-from graft.classifier import Classifier
 from graft.data.loader import Loader
 from graft.engine import Folded, fold
 from graft.heads.mlp import MLPHead
 from graft.inference import Grafted, eval_batch, forward, run, run_head
+from graft.model import Classifier
 from tests.engine.networks import randomise
 
 SIDE = 32

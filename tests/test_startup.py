@@ -50,7 +50,7 @@ def test_the_help_of_fit_loads_no_torch():
     assert not {"torch", "torchvision", "numpy", "PIL", "scipy", "sklearn"} & loaded_after(code)
 
 
-@pytest.mark.parametrize("module", ["graft.data.loader", "graft.classifier"])
+@pytest.mark.parametrize("module", ["graft.data.loader", "graft.model"])
 def test_loading_images_needs_torch_but_neither_torchvision_nor_a_compiler(module):
     loaded = loaded_after(f"import {module}")
     assert "torch" in loaded

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graft.backbones.catalogue.entry import Entry
     from graft.backbones.description import describe
     from graft.backbones.load import load_backbone
-    from graft.classifier import Classifier, Prediction, load
     from graft.config import Recipe
     from graft.data.augment import augmentation
     from graft.data.check import check
@@ -32,9 +31,11 @@ if TYPE_CHECKING:
     from graft.data.scan import scan
     from graft.data.split import assign_splits
     from graft.heads.linear import LinearHead
+    from graft.model import Classifier, Model, load
     from graft.samples import write_samples
     from graft.strategies import Phase, Plan, StrategyOptions, make_plan
-    from graft.training import CrossEntropy, Mixup, Objective, Trainer
+    from graft.tasks import Classification, CrossEntropy, Mixup, Objective, Prediction, Task
+    from graft.training import Trainer
     from graft.workflows.demo import demo
     from graft.workflows.evaluate import evaluate
     from graft.workflows.fit import Fit, fit
@@ -47,7 +48,7 @@ _ROOMS = {
     "graft.backbones.catalogue.entry": ("Entry",),
     "graft.backbones.description": ("describe",),
     "graft.backbones.load": ("load_backbone",),
-    "graft.classifier": ("Classifier", "Prediction", "load"),
+    "graft.model": ("Classifier", "Model", "load"),
     "graft.config": ("Recipe",),
     "graft.data.augment": ("augmentation",),
     "graft.data.check": ("check",),
@@ -60,7 +61,15 @@ _ROOMS = {
     "graft.heads.linear": ("LinearHead",),
     "graft.samples": ("write_samples",),
     "graft.strategies": ("Phase", "Plan", "StrategyOptions", "make_plan"),
-    "graft.training": ("CrossEntropy", "Mixup", "Objective", "Trainer"),
+    "graft.tasks": (
+        "Classification",
+        "CrossEntropy",
+        "Mixup",
+        "Objective",
+        "Prediction",
+        "Task",
+    ),
+    "graft.training": ("Trainer",),
     "graft.workflows.demo": ("demo",),
     "graft.workflows.evaluate": ("evaluate",),
     "graft.workflows.fit": ("Fit", "fit"),
@@ -72,6 +81,7 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Backbone",
+    "Classification",
     "Classifier",
     "CrossEntropy",
     "Entry",
@@ -80,6 +90,7 @@ __all__ = [
     "Loader",
     "Manifest",
     "Mixup",
+    "Model",
     "Objective",
     "Phase",
     "Plan",
@@ -88,6 +99,7 @@ __all__ = [
     "Pretrained",
     "Recipe",
     "StrategyOptions",
+    "Task",
     "Trainer",
     "__version__",
     "assign_splits",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone, Stage
 from graft.backbones.cut import Cut
-from graft.classifier import Classifier
 from graft.heads import build_head
+from graft.model import Classifier
 
 CLASSES = ("ants", "bees", "wasps")
 

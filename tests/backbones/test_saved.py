@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from graft.backbones.load import load_backbone
-from graft.classifier import Classifier
 from graft.errors import BackboneError, DataError
 from graft.heads import build_head
+from graft.model import Classifier
 
 
 @pytest.fixture

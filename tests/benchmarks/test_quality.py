@@ -25,8 +25,8 @@ from benchmarks.quality.tasks import TASKS, digits, flowers
 from benchmarks.rows import graft_small
 
 from graft.backbones.load import load_backbone
-from graft.classifier import Classifier
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import torch
 from graft.pretraining.contrast import BetweenViews
 from graft.pretraining.nt_xent import NTXent
 from graft.pretraining.pictures import PretextBatch
-from graft.training.objectives import Progress
+from graft.tasks import Progress
 
 
 def test_the_loss_is_between_the_two_views_of_the_same_pictures():

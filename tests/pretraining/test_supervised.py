@@ -4,7 +4,7 @@ from torch.nn import functional
 from graft.pretraining.pictures import PretextBatch
 from graft.pretraining.supervised import FactorHeads, Factors
 from graft.procedural import UNSEEN
-from graft.training.objectives import Progress
+from graft.tasks import Progress
 
 HERE = Progress(0, 1, 1)
 

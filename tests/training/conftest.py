@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone, Provenance, Stage
-from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from graft.strategies import Plan, StrategyOptions, make_plan
 from graft.training import Trainer
 

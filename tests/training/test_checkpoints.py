@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from graft.errors import DataError
-from graft.training import Checkpoints, Position, Score
+from graft.tasks import Score
+from graft.training import Checkpoints, Position, Result
 from graft.training.checkpoints import COMPLETE
 
 MODEL = {"weight": torch.arange(6.0).view(2, 3)}
@@ -26,7 +27,7 @@ def optimizer():
 
 
 def save(folder, step):
-    position = Position(step=step, epoch=step, best=Score(step, step, 0.5, 1.0))
+    position = Position(step=step, epoch=step, best=Result(step, step, Score(0.5, 1.0)))
     model = {name: tensor + step for name, tensor in MODEL.items()}
     Checkpoints(folder).save(position, model, optimizer())
 
@@ -88,14 +89,14 @@ def test_a_folder_without_its_mark_is_no_checkpoint(tmp_path):
 
 
 def test_the_position_reads_back_as_it_was(tmp_path):
-    score = Score(3, 12, 0.75, 0.5)
+    score = Result(3, 12, Score(0.75, 0.5))
     position = Position(
         step=12,
         epoch=3,
         phase=1,
         phase_best=score,
         best=score,
-        accuracies=[0.5, 0.75],
+        scores=[0.5, 0.75],
         fingerprints={"stem": "ab"},
         audits=[{"phase": "head", "frozen": ["stem"], "unchanged": True}],
     )
@@ -128,10 +129,3 @@ def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(DataError, match=r"step-1.*damaged"):
         checkpoints.model(checkpoints.position().step)
-
-
-def test_better_means_more_accurate_and_then_less_loss():
-    assert Score(1, 1, 0.9, 2.0).beats(Score(0, 0, 0.8, 0.1))
-    assert Score(1, 1, 0.9, 0.5).beats(Score(0, 0, 0.9, 0.6))
-    assert not Score(1, 1, 0.9, 0.6).beats(Score(0, 0, 0.9, 0.6))
-    assert Score(0, 0, 0.1, 9.0).beats(None)

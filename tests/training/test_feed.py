@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from graft.cache.feature_cache import FeatureCache
-from graft.classifier import Classifier
 from graft.data.loader import Loader
 from graft.engine import onnx
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from graft.strategies import make_plan
 from graft.training import Silent, Trainer
 from tests.training.networks import make_backbone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graft.classifier import Classifier
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from graft.strategies import Phase, Plan, make_plan
 from graft.training.freezing import apply_phase
 from tests.training.conftest import STAGES, tiny_backbone

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import graft.training.feed as module
 from graft.cache.feature_cache import FeatureCache
-from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.augment import augmentation
 from graft.data.loader import Loader
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from graft.strategies import HEAD, STRATEGIES, Phase, Plan, make_plan
 from graft.training import Silent, Trainer
 from graft.training.inputs import Pictures

@@ -8,7 +8,7 @@ import torch
 from graft.data.loader import Batch
 from graft.errors import ResourceError
 from graft.strategies import Phase, Plan, make_plan
-from graft.training import CrossEntropy, Progress
+from graft.tasks import CrossEntropy, Progress
 from graft.training.steps import cut
 from tests.training.conftest import STAGES, state
 

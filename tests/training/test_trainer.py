@@ -13,7 +13,8 @@ from graft.errors import DivergedError, GraftError
 from graft.heads.linear import FRESH
 from graft.run import read_lines
 from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions
-from graft.training import CrossEntropy, Objective, Silent
+from graft.tasks import CrossEntropy, Objective
+from graft.training import Silent
 from tests.training.conftest import STAGES, state
 
 
@@ -193,7 +194,7 @@ def test_the_best_result_over_all_phases_is_the_one_that_is_kept(make_trainer):
     trainer, snapshots = watched(make_trainer, plan=plan, schedule="constant")
     best = trainer.train()
     accuracies = [line["val_accuracy"] for line, _ in snapshots.states]
-    assert best.accuracy == max(accuracies)
+    assert best.score.value == max(accuracies)
     assert best.epoch == 0
     assert same(state(trainer), snapshots.states[0][1])
 

@@ -276,12 +276,12 @@ def test_resuming_a_finished_run_returns_it(fitted):
 
 
 def test_a_failed_run_says_why_in_its_state(photos, weights, tmp_path, monkeypatch):
-    from graft.training import trainer
+    from graft.tasks import classification
 
     def broken(*_, **__):
         raise GraftError("The loom is broken.", "Mend it.")
 
-    monkeypatch.setattr(trainer, "solve_with_views", broken)
+    monkeypatch.setattr(classification, "solve_with_views", broken)
     with pytest.raises(GraftError, match="loom"):
         graft.fit(photos, out=tmp_path / "r", weights=str(weights), **SMALL)
     state = Run.open(tmp_path / "r").state()

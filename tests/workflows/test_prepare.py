@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from graft.backbones.load import load_backbone
-from graft.classifier import Classifier
 from graft.config import resolve
 from graft.errors import ResourceError
 from graft.heads.cosine import CosineHead
 from graft.heads.linear import LinearHead
 from graft.heads.mlp import MLPHead
+from graft.model import Classifier
 from graft.network import staying_offline
 from graft.workflows.fit import fit, plan_only
 from graft.workflows.prepare import choose_plan, graft_head

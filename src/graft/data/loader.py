@@ -72,6 +72,8 @@ class Loader:
             number. None does so where there is an accelerator.
         pixels: Keeps decoded pictures of samples between epochs, and may be shared by loaders;
             None decodes them each time.
+        targets: What the network owes each sample, shape (N, ...); None matches the samples' labels
+            to `classes`.
         pad: Give every batch exactly `batch_size` rows, the last filled with zeros (label and
             index -1). Rows of batches of one size are computed alike, so a picture's logits do
             not depend on its companions, to the last bit.
@@ -109,6 +111,7 @@ class Loader:
         workers: int | None = None,
         overlap: bool | None = None,
         pixels: PixelCache | None = None,
+        targets: torch.Tensor | None = None,
         pad: bool = False,
         balanced: bool = True,
         shard: tuple[int, int] = (0, 1),
@@ -130,7 +133,11 @@ class Loader:
         self.balanced = balanced
         self.shard = shard
         self.failures = failures
-        self.labels = torch.tensor(_labels(samples, self.classes), dtype=torch.int64)
+        self.labels = (
+            torch.tensor(_labels(samples, self.classes), dtype=torch.int64)
+            if targets is None
+            else targets
+        )
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -222,7 +229,7 @@ class Loader:
         if self.pad and missing:
             images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
             images = images.contiguous(memory_format=torch.channels_last)
-            labels = torch.cat([labels, labels.new_full((missing,), UNLABELLED)])
+            labels = torch.cat([labels, labels.new_full((missing, *labels.shape[1:]), UNLABELLED)])
             indices = torch.cat([indices, indices.new_full((missing,), PADDING)])
         return Batch(images, labels, indices)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graft.pretraining.pair_loss import PairLoss
 from graft.pretraining.pictures import PretextBatch
-from graft.training.objectives import Model, Progress
+from graft.tasks import Network, Progress
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class BetweenViews:
 
     loss: PairLoss
 
-    def __call__(self, model: Model, batch: PretextBatch, progress: Progress) -> dict[str, Tensor]:
+    def __call__(
+        self, model: Network, batch: PretextBatch, progress: Progress
+    ) -> dict[str, Tensor]:
         """Return the loss's terms; both views go through the network together."""
         first, second = model(torch.cat(batch.views)).chunk(2)
         return self.loss(first, second)

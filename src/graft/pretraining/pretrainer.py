@@ -19,11 +19,11 @@ from graft.pretraining.recipe import PretrainOptions
 from graft.pretraining.supervised import FactorHeads
 from graft.procedural import UNSEEN
 from graft.run import append_line
+from graft.tasks import Progress
 from graft.timing import Stopwatch
 from graft.training.accelerator import make_accelerator
 from graft.training.checkpoints import Checkpoints, Position
 from graft.training.events import Listener, Silent
-from graft.training.objectives import Progress
 from graft.training.optimizers import LEARNING_RATE
 from graft.training.schedules import Schedule
 from graft.training.steps import NotFiniteError, Steps

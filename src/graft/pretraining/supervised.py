@@ -10,7 +10,7 @@ from torch.nn import functional
 from graft.heads.linear import LinearHead
 from graft.pretraining.pictures import PretextBatch
 from graft.procedural import UNSEEN
-from graft.training.objectives import Progress
+from graft.tasks import Progress
 
 
 class FactorHeads(nn.Module):

@@ -20,29 +20,33 @@ from torch.optim import Optimizer
 
 from graft.errors import DataError
 from graft.files import refusals_are_named, sync_folder
+from graft.tasks import Score
 
 COMPLETE = "COMPLETE"
 
 
 @dataclass(frozen=True)
-class Score:
+class Result:
     """The validation result of one epoch.
 
     Args:
         epoch: From 1; 0 is the solved head.
         step: Optimizer steps done.
-        accuracy: Share of validation images classified correctly.
-        loss: Mean cross-entropy in nats.
+        score: The task's score on the validation images.
     """
 
     epoch: int
     step: int
-    accuracy: float
-    loss: float
+    score: Score
 
-    def beats(self, other: Score | None) -> bool:
-        """Say whether this is the better one: by accuracy, then by loss."""
-        return other is None or (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
+    def beats(self, other: Result | None) -> bool:
+        """Say whether this is the better one."""
+        return self.score.beats(other.score if other else None)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Result:
+        """Make one of what `dataclasses.asdict` gave."""
+        return cls(record["epoch"], record["step"], Score(**record["score"]))
 
 
 @dataclass
@@ -59,8 +63,8 @@ class Position:
         rate_scale: Factor on every learning rate, lowered after a loss that was not finite.
         best: The best result so far, over all phases.
         solved: Whether the plan's solved head is in place.
-        probe: How it was found; see `graft.training.solving.describe`.
-        accuracies: Validation accuracy of each gradient epoch, which the plateau schedule replays.
+        probe: How it was found; see `graft.tasks.classification.describe`.
+        scores: Validation score of each gradient epoch, which the plateau schedule replays.
         fingerprints: What the frozen stages hashed to when the current phase began.
         audits: Results of the freeze audits of the phases before.
     """
@@ -69,13 +73,13 @@ class Position:
     epoch: int = 0
     phase: int = 0
     phase_epoch: int = 0
-    phase_best: Score | None = None
+    phase_best: Result | None = None
     stale: int = 0
     rate_scale: float = 1.0
-    best: Score | None = None
+    best: Result | None = None
     solved: bool = False
     probe: dict[str, Any] | None = None
-    accuracies: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     fingerprints: dict[str, str] | None = None
     audits: list[dict[str, object]] = field(default_factory=list)
 
@@ -136,7 +140,7 @@ class Checkpoints:
         try:
             state = json.loads((found[-1] / "state.json").read_text())
             for name in ("best", "phase_best"):
-                state[name] = Score(**state[name]) if state[name] else None
+                state[name] = Result.from_dict(state[name]) if state[name] else None
             return Position(**state)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise _damaged(found[-1], error) from error

@@ -13,15 +13,15 @@ from torch import Tensor
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.feature_cache import FeatureCache
 from graft.cache.frozen import FrozenPrefix
-from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.loader import Loader
 from graft.errors import BackboneError, DivergedError
+from graft.model import Model
 from graft.strategies import HEAD, Phase, Plan
+from graft.tasks import Network
 from graft.timing import Stopwatch
 from graft.training.events import Listener
 from graft.training.inputs import VIEWS, Inputs, Pictures, Rows, view_in
-from graft.training.objectives import Model
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Feed:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Model,
         plan: Plan,
         train: Loader,
         clean: Loader,
@@ -125,7 +125,7 @@ class Feed:
         return made
 
     def inputs(
-        self, model: Model, phase: Phase, fingerprints: Mapping[str, str], epochs: range
+        self, model: Network, phase: Phase, fingerprints: Mapping[str, str], epochs: range
     ) -> Inputs:
         """Return what a phase's epochs are fed with.
 
@@ -146,7 +146,7 @@ class Feed:
             self.listener.say(f"Frozen stages run again in every epoch: {error.problem}")
             return pictures
 
-    def _rows(self, model: Model, cut: str, weights: str, epochs: range) -> Rows:
+    def _rows(self, model: Network, cut: str, weights: str, epochs: range) -> Rows:
         """Return rows at a cut.
 
         Raises:

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from graft.classifier import Classifier
 from graft.errors import GraftError
+from graft.model import Model
 from graft.strategies import HEAD, Phase, Plan
 
 
-def apply_phase(classifier: Classifier, plan: Plan, phase: Phase) -> None:
+def apply_phase(classifier: Model, plan: Plan, phase: Phase) -> None:
     """Let exactly the phase's stages learn: gradients, train mode, BatchNorm policy.
 
     Args:
@@ -44,12 +44,12 @@ def apply_phase(classifier: Classifier, plan: Plan, phase: Phase) -> None:
                 module.eval()
 
 
-def fingerprints(classifier: Classifier, stages: Iterable[str]) -> dict[str, str]:
+def fingerprints(classifier: Model, stages: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each stage's parameters and buffers, bit for bit."""
     return {name: _fingerprint(classifier, name) for name in stages}
 
 
-def audit(classifier: Classifier, before: dict[str, str], phase: str) -> dict[str, object]:
+def audit(classifier: Model, before: dict[str, str], phase: str) -> dict[str, object]:
     """Check that the stages fingerprinted before a phase have not changed in it.
 
     Returns:
@@ -69,7 +69,7 @@ def audit(classifier: Classifier, before: dict[str, str], phase: str) -> dict[st
 
 
 @torch.no_grad()
-def _fingerprint(classifier: Classifier, stage: str) -> str:
+def _fingerprint(classifier: Model, stage: str) -> str:
     entry = classifier.backbone.stage(stage)
     digest = hashlib.sha256()
     for name in (*entry.parameters, *entry.buffers):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from graft.cache.activations import CLEAN, Activations, OnImages
-from graft.classifier import Classifier
 from graft.data.loader import Batch, Loader
 from graft.engine import resting
 from graft.inference import Outputs, run
-from graft.training.objectives import Model
+from graft.model import Model
+from graft.tasks import Network
 
 VIEWS = 4
 """Augmented views per image that frozen stages see before they repeat, unless the recipe says."""
@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 256
 class Inputs(Protocol):
     """Batches for training, the model that takes them, and the validation result."""
 
-    model: Model
+    model: Network
     """What an objective calls with a batch's images."""
 
     exact: bool
@@ -56,7 +56,7 @@ class Pictures:
 
     exact = True
 
-    def __init__(self, classifier: Classifier, model: Model, train: Loader, val: Loader) -> None:
+    def __init__(self, classifier: Model, model: Network, train: Loader, val: Loader) -> None:
         self.classifier, self.model = classifier, model
         self.train, self.val = train, val
 
@@ -89,14 +89,14 @@ class Rows:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Model,
         model: Callable[..., Tensor],
         train: Activations,
         val: Activations,
         view_of: Callable[[int], int],
     ) -> None:
         self.classifier, self.train, self.val, self.view_of = classifier, train, val, view_of
-        self.model: Model = partial(model, above=train.prefix.features)
+        self.model: Network = partial(model, above=train.prefix.features)
         self.exact = False
 
     def prepare(self, epoch: int, told: OnImages) -> None:

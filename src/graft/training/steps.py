@@ -12,7 +12,7 @@ from graft.backbones.compiler import without_compiler
 from graft.config import OptimizerOptions
 from graft.data.loader import Batch
 from graft.errors import ResourceError
-from graft.training.objectives import Progress
+from graft.tasks import Progress
 from graft.training.optimizers import Staged, build_optimizer
 
 if TYPE_CHECKING:

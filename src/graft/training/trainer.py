@@ -13,26 +13,24 @@ from torch import Tensor
 
 from graft.allocator import keep_freed_memory
 from graft.cache.feature_cache import FeatureCache
-from graft.classifier import Classifier
 from graft.config import TrainingOptions
 from graft.data.loader import Loader
 from graft.errors import DivergedError
-from graft.evaluation.metrics import accuracy, mean_loss
 from graft.heads.linear import LinearHead
 from graft.inference import Outputs, run_head
+from graft.model import Model
 from graft.run import append_line
 from graft.strategies import Phase, Plan
+from graft.tasks import Objective, Progress
 from graft.timing import Stopwatch
 from graft.training.accelerator import find_device, make_accelerator
-from graft.training.checkpoints import Checkpoints, Position, Score
+from graft.training.checkpoints import Checkpoints, Position, Result
 from graft.training.events import Listener, Silent
 from graft.training.feed import Feed
 from graft.training.freezing import apply_phase, audit, fingerprints
 from graft.training.inputs import Inputs
-from graft.training.objectives import CrossEntropy, Objective, Progress
 from graft.training.optimizers import learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
-from graft.training.solving import describe, solve_with_views
 from graft.training.steps import NotFiniteError, Steps
 
 RETRIES = 2
@@ -51,7 +49,7 @@ class Trainer:
         train: Loader of augmented training images.
         val: Loader of clean validation images, as from `classifier.loader`.
         options: Optimizer, schedule, batch, precision.
-        objective: What is minimised; None means cross-entropy with the recipe's label smoothing.
+        objective: What is minimised; None takes the task's own.
         clean: Loader of clean training images, from which a head is solved; None makes one.
         cache: Keeps what frozen stages make of images; None keeps it in memory for this run.
         seed: Of order, augmentation, drop-out and folds.
@@ -68,7 +66,7 @@ class Trainer:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Model,
         plan: Plan,
         train: Loader,
         val: Loader,
@@ -86,10 +84,10 @@ class Trainer:
     ) -> None:
         keep_freed_memory()
         self.options = options or TrainingOptions()
-        self.classifier, self.plan, self.seed = classifier, plan, seed
+        self.classifier, self.task, self.plan, self.seed = classifier, classifier.task, plan, seed
         self.train_loader, self.val_loader = train, val
         self.cache = cache or FeatureCache()
-        self.objective = objective or CrossEntropy(self.options.label_smoothing)
+        self.objective = objective or classifier.task.objective(self.options, train.samples)
         self.listener, self.watch = listener or Silent(), watch or Stopwatch()
         self.folder, self._device = folder, device
         # Without epochs there is nothing that a second attempt would not do as quickly.
@@ -128,7 +126,7 @@ class Trainer:
             parts=self.options.accumulate,
         )
 
-    def train(self) -> Score:
+    def train(self) -> Result:
         """Carry out the rest of the plan and leave the best weights in the classifier.
 
         Returns:
@@ -174,37 +172,32 @@ class Trainer:
         """Fit a linear head to convergence on the frozen trunk's features."""
         classifier = self.classifier
         features = self.feed.features(self.position.fingerprints or {})
-        labels = self.feed.clean.labels
+        targets = self.feed.clean.labels
         with self.watch("train"):
             head = classifier.head
             assert isinstance(head, LinearHead), "only a linear head can be solved"
             augmented = self.train_loader.augmentation is not None
-            solution, views = solve_with_views(
-                features.train,
-                labels,
-                len(classifier.classes),
-                features.view,
-                self.options.views or 0 if augmented else 0,
-                seed=self.seed,
-                balanced=self.options.class_weights == "balanced",
-            )
-            solution.install(head)
-            self.position.probe = describe(
-                solution,
-                Outputs(features.train, labels),
+            solved = self.task.solve(
+                Outputs(features.train, targets),
                 Outputs(features.val, self.val_loader.labels),
+                features.view,
+                views=self.options.views or 0 if augmented else 0,
+                options=self.options,
+                seed=self.seed,
             )
+            assert solved is not None, "a plan solves only what can be solved"
+            solved.solution.install(head)
+            self.position.probe = solved.record
         batch = classifier.eval_batch
         outputs = Outputs(run_head(head, features.val, batch), self.val_loader.labels)
-        self.solved_outputs = Outputs(run_head(head, features.train, batch), labels)
+        self.solved_outputs = Outputs(run_head(head, features.train, batch), targets)
         self.position.solved = True
-        right = accuracy(self.solved_outputs.values, labels)
         exact = self.options.precision == "fp32"
         line: dict[str, Any] = {
             "train_loss": None,
-            "train_accuracy": right,
+            f"train_{self.task.metric}": self.task.score(self.solved_outputs).value,
             "lr": {},
-            "views": views,
+            "views": solved.views,
             "probe": self.position.probe,
         }
         self._record(outputs, line, exact=exact)
@@ -273,7 +266,7 @@ class Trainer:
             outputs,
             {
                 "train_loss": total_loss / images,
-                "train_accuracy": None,
+                f"train_{self.task.metric}": None,
                 "lr": used,
                 "seconds": round(seconds, 3),
                 "images_per_second": round(images / seconds, 1),
@@ -290,25 +283,21 @@ class Trainer:
             exact: Whether the logits are those of `graft predict`, to the last bit.
         """
         position = self.position
-        score = Score(
-            position.epoch,
-            position.step,
-            accuracy(outputs.values, outputs.labels),
-            mean_loss(outputs.values, outputs.labels),
-        )
+        score = self.task.score(outputs)
         if not math.isfinite(score.loss):
             raise NotFiniteError(
                 f"the validation loss became {score.loss}", position.step, position.epoch
             )
         if position.epoch:
-            position.accuracies.append(score.accuracy)
-        better = score.beats(position.best)
-        if score.beats(position.phase_best):
-            position.phase_best, position.stale = score, 0
+            position.scores.append(score.value)
+        result = Result(position.epoch, position.step, score)
+        better = result.beats(position.best)
+        if result.beats(position.phase_best):
+            position.phase_best, position.stale = result, 0
         else:
             position.stale += 1
         if better:
-            position.best, self.best_outputs = score, outputs if exact else None
+            position.best, self.best_outputs = result, outputs if exact else None
             self.best_state = {
                 name: tensor.clone() for name, tensor in self.classifier.state_dict().items()
             }
@@ -319,7 +308,7 @@ class Trainer:
             "step": position.step,
             **line,
             "val_loss": score.loss,
-            "val_accuracy": score.accuracy,
+            f"val_{self.task.metric}": score.value,
             "best": better,
         }
         # The line comes first: one without its checkpoint is dropped and written again on resume.
@@ -331,7 +320,7 @@ class Trainer:
         """Return the schedule, moved to where the run is: a function of what has happened."""
         steps = len(self.train_loader)
         schedule = Schedule(self.options, epochs=self.plan.epochs, steps_per_epoch=steps)
-        for value in self.position.accuracies:
+        for value in self.position.scores:
             for _ in range(steps):
                 schedule.step()
             schedule.epoch_end(value)

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from graft.data.manifest import Manifest, Sample
 from graft.evaluation.diagnosis import diagnose
-from graft.evaluation.metrics import metrics
 from graft.files import replacing
 from graft.inference import Outputs, probabilities
 from graft.inference import run as run_over
 from graft.report.html import write_report
 from graft.run import Run, now
+from graft.tasks import Classification
 from graft.timing import Stopwatch
 from graft.training import Trainer
 
@@ -39,29 +39,30 @@ def conclude(
 
     Returns:
         The document that `graft fit --json` prints. Its "probe" says how a solved head was found:
-        see `graft.training.solving.describe`; it is None where the plan solves none.
+        see `graft.tasks.classification.describe`; it is None where the plan solves none.
     """
-    classifier = trainer.classifier
+    classifier, task = trainer.classifier, trainer.classifier.task
+    assert isinstance(task, Classification)
     val_samples = manifest.subset("val")
     test_samples = manifest.subset("test") if state == "done" else ()
     with watch("evaluate"):
         val = trainer.best_outputs or run_over(classifier, trainer.val_loader)
         test = run_over(classifier, classifier.loader(test_samples)) if test_samples else None
-        validation = metrics(val.values, val.labels, classifier.classes)
-        tested = metrics(test.values, test.labels, classifier.classes) if test else None
+        validation = task.metrics(val)
+        tested = task.metrics(test) if test else None
         train = _on_training_images(trainer, manifest)
     classifier.save(run.model)
     outputs = [("val", val_samples, val)] + ([("test", test_samples, test)] if test else [])
-    _write_predictions(run.predictions, classifier.classes, outputs)
+    _write_predictions(run.predictions, task.classes, outputs)
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
-    results_compared = len(trainer.position.accuracies) + trainer.position.solved
+    results_compared = len(trainer.position.scores) + trainer.position.solved
     plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
     result = {
         "run": str(run.folder),
         "backbone": classifier.backbone.name,
         "strategy": trainer.plan.strategy,
-        "classes": list(classifier.classes),
+        "classes": list(task.classes),
         "plan": plan,
         "train_images": len(manifest.subset("train")),
         "val_images": len(val_samples),
@@ -75,7 +76,7 @@ def conclude(
         "probe": trainer.position.probe,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
-        "diagnosis": diagnose(*_right(train), *_right(val), classes=len(classifier.classes)),
+        "diagnosis": diagnose(*_right(train), *_right(val), classes=task.outputs),
         "batch_norm": trainer.plan.batch_norm,
         "set_aside": len(manifest.set_aside),
         "warnings": list(warnings),

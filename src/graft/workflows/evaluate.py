@@ -6,16 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from graft.classifier import Classifier
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
-from graft.errors import DataError, nearest
-from graft.evaluation.metrics import metrics
+from graft.errors import DataError
 from graft.inference import run
+from graft.model import Model
 
 
 def evaluate(
-    model: str | os.PathLike[str] | Classifier,
+    model: str | os.PathLike[str] | Model,
     data: str | os.PathLike[str],
     *,
     split: str | None = None,
@@ -24,7 +23,7 @@ def evaluate(
     """Measure a classifier on a folder or table of labelled images.
 
     Args:
-        model: A run folder, a model folder, or a classifier.
+        model: A run folder, a model folder, or a model.
         data: `<class>/…`, `train/val[/test]/<class>/…`, or a CSV. Classes are matched by name.
         split: Of a data set with splits: `train`, `val` or `test`. None means the test split where
             there is one, else validation, else all images.
@@ -36,16 +35,10 @@ def evaluate(
     Raises:
         DataError: The model cannot be loaded, no image can be read, or a label is unknown to it.
     """
-    classifier = model if isinstance(model, Classifier) else Classifier.load(model)
+    classifier = model if isinstance(model, Model) else Model.load(model)
     manifest = scan(data)
     chosen = _choose(manifest, split)
     samples = manifest.subset(chosen)
-    unknown = sorted({sample.label for sample in samples} - set(classifier.classes))
-    if unknown:
-        raise DataError(
-            f"'{unknown[0]}' in '{data}' is not a class of the model.",
-            f"It knows {nearest(unknown[0], classifier.classes)}; rename the folder or remove it.",
-        )
     if not samples:
         raise DataError(
             f"'{data}' holds no readable image to evaluate on.",
@@ -53,7 +46,7 @@ def evaluate(
         )
     outputs = run(classifier, classifier.loader(samples, workers=workers))
     return {
-        **metrics(outputs.values, outputs.labels, classifier.classes),
+        **classifier.task.metrics(outputs),
         "split": chosen or "all",
         "set_aside": [
             {"path": str(Path(sample.path)), "reason": sample.state}

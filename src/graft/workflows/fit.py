@@ -13,7 +13,6 @@ from typing import Any
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name
 from graft.cache.feature_cache import FeatureCache
-from graft.classifier import Classifier
 from graft.config import Recipe, options, resolve, write_yaml
 from graft.data.augment import augmentation
 from graft.data.check import check
@@ -21,6 +20,7 @@ from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.scan import locate
 from graft.errors import GraftError, RecipeError
+from graft.model import Model
 from graft.run import Run, keep_lines, next_folder, now
 from graft.strategies import Plan
 from graft.timing import Stopwatch
@@ -32,7 +32,6 @@ from graft.workflows.prepare import (
     choose_plan,
     draft,
     graft_head,
-    make_objective,
     open_backbone,
     read_images,
 )
@@ -47,12 +46,12 @@ class Fit:
 
     Args:
         run: The run folder.
-        classifier: The best classifier of the run, in eval mode.
+        classifier: The best model of the run, in eval mode.
         result: The document that `graft fit --json` prints.
     """
 
     run: Path
-    classifier: Classifier
+    classifier: Model
     result: dict[str, Any]
 
 
@@ -105,7 +104,7 @@ def fit(
         state = job.run.state()
         if state["state"] == "done":
             listener.say(f"The run in '{out}' is already done.")
-            return Fit(job.run.folder, Classifier.load(job.run.folder), state["result"])
+            return Fit(job.run.folder, Model.load(job.run.folder), state["result"])
     else:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
         job = _start(recipe, out, watch, listener)
@@ -317,7 +316,6 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
         train,
         classifier.loader(val_images, workers=recipe.workers, pixels=pixels),
         options=recipe.training,
-        objective=make_objective(recipe, manifest),
         cache=cache,
         seed=recipe.seed,
         device=recipe.device,

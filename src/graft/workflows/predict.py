@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from graft.classifier import Classifier, Prediction
 from graft.data.find import find_images
-from graft.inference import forward, probabilities
+from graft.inference import forward
+from graft.model import Model
+from graft.tasks import PredictionRecord
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,16 @@ class Unreadable:
 
 
 def predict(
-    model: str | os.PathLike[str] | Classifier,
+    model: str | os.PathLike[str] | Model,
     paths: Sequence[str | os.PathLike[str]],
     *,
     top: int = 5,
     workers: int | None = None,
-) -> Iterator[Prediction | Unreadable]:
+) -> Iterator[PredictionRecord | Unreadable]:
     """Predict images as they are read, in order.
 
     Args:
-        model: A run folder, a model folder, or a classifier.
+        model: A run folder, a model folder, or a model.
         paths: Image files, folders (searched with their subfolders) and globs.
         top: Most probable classes to name.
         workers: Threads that decode; None means one per core.
@@ -45,19 +46,19 @@ def predict(
     Raises:
         DataError: The model cannot be loaded, or a path leads to no image.
     """
-    classifier = model if isinstance(model, Classifier) else Classifier.load(model)
+    classifier = model if isinstance(model, Model) else Model.load(model)
     images = find_images(paths)
     failures: dict[int, str] = {}
     loader = classifier.loader(images, workers=workers, failures=failures)
     waiting = 0
-    for batch, logits in forward(classifier, loader.epoch(0)):
-        rows = dict(zip(batch.indices.tolist(), probabilities(logits), strict=True))
+    for batch, outputs in forward(classifier, loader.epoch(0)):
+        rows = dict(zip(batch.indices.tolist(), classifier.task.activate(outputs), strict=True))
         while waiting in rows or waiting in failures:
             name = str(images[waiting])
             if waiting in failures:
                 yield Unreadable(name, failures[waiting])
             else:
-                yield classifier.name_classes(name, rows[waiting], top=top)
+                yield classifier.task.prediction(name, rows[waiting], top=top)
             waiting += 1
     for index in range(waiting, len(images)):
         yield Unreadable(str(images[index]), failures[index])

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import Draft, draft_backbone
-from graft.classifier import Classifier
 from graft.config import Recipe
 from graft.data.check import check
 from graft.data.manifest import Manifest
@@ -16,9 +13,10 @@ from graft.data.scan import scan
 from graft.data.split import assign_splits
 from graft.errors import RecipeError
 from graft.heads import build_head
+from graft.model import Classifier
 from graft.network import staying_offline
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
-from graft.training import CrossEntropy, Mixup, Objective, learning_rate
+from graft.training import learning_rate
 from graft.workflows.examine import examine
 
 
@@ -130,17 +128,3 @@ def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
             "Use a --batch-size of at least 8, or --batch-norm eval.",
         )
     return plan
-
-
-def make_objective(recipe: Recipe, manifest: Manifest) -> Objective:
-    """Compose the recipe's objective: cross-entropy, perhaps under Mixup."""
-    classes = manifest.classes
-    weights = None
-    if recipe.training.class_weights == "balanced":
-        counts = manifest.counts()["train"]
-        total = sum(counts.values())
-        weights = torch.tensor([total / (len(classes) * counts[name]) for name in classes])
-    objective: Objective = CrossEntropy(recipe.training.label_smoothing, weights)
-    if recipe.training.mixup:
-        objective = Mixup(objective, len(classes), recipe.training.mixup)
-    return objective

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from graft.data.loader import Batch
 
-Model = Callable[[Tensor], Tensor]
+Network = Callable[[Tensor], Tensor]
+"""What an objective calls with a batch's images: the model, or what of it stands above the cut."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Progress:
 class Objective(Protocol):
     """`(model, batch, progress) -> named losses`; each a scalar, the mean over the batch."""
 
-    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the named losses of one batch."""
 
 
@@ -68,7 +69,7 @@ class CrossEntropy:
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
 
-    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return `{"cross_entropy": mean over the batch}`; labels are indices or probabilities."""
         logits = model(batch.images)
         weights = None if self.class_weights is None else self.class_weights.to(logits)
@@ -95,7 +96,7 @@ class Mixup:
     classes: int
     alpha: float = 0.2
 
-    def __call__(self, model: Model, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the wrapped objective's losses on blends seeded by (seed, step)."""
         rng = np.random.default_rng((progress.seed, progress.step, 0x6D1))
         share = float(rng.beta(self.alpha, self.alpha))

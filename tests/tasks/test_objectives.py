@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from graft.data.loader import Batch
-from graft.training import CrossEntropy, Mixup, Progress
+from graft.tasks import CrossEntropy, Mixup, Progress
 
 IMAGES = torch.arange(8.0).view(4, 2, 1, 1)
 LABELS = torch.tensor([0, 1, 2, 1])

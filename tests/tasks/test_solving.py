@@ -11,8 +11,8 @@ import torch
 from graft.heads.baselines import knn, prototypes
 from graft.heads.solve import solve
 from graft.inference import Outputs
-from graft.training import solving
-from graft.training.solving import describe
+from graft.tasks import classification
+from graft.tasks.classification import describe
 
 
 @pytest.fixture
@@ -78,6 +78,6 @@ def test_neighbours_are_not_sought_among_many_images(
     data: tuple[Outputs, Outputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, val = data
-    monkeypatch.setattr(solving, "NEIGHBOURS_AMONG", 59)
+    monkeypatch.setattr(classification, "NEIGHBOURS_AMONG", 59)
 
     assert describe(solve(train.values, train.labels, 3), train, val)["knn"] is None

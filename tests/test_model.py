@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from graft.backbones.load import load_backbone
-from graft.classifier import Classifier
 from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from tests.workflows.conftest import SMALL, photos
 
 __all__ = ["photos"]

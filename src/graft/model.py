@@ -1,12 +1,11 @@
-"""A classifier: backbone, head and class names; what is trained, saved, loaded and shipped."""
+"""A model: backbone, head and task; what is trained, saved, loaded and shipped."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,52 +18,38 @@ from graft.data.manifest import Sample
 from graft.errors import DataError
 from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
-from graft.inference import Grafted, eval_batch, forward, probabilities
+from graft.inference import Grafted, eval_batch, forward
 from graft.model_folder import checked_weights, model_folder, read_facts, write_facts
 from graft.strategies import HEAD
+from graft.tasks import Classification, Task, build_task
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from graft.data.pixel_cache import PixelCache
     from graft.heads import Head
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says about one image.
-
-    Args:
-        path: The image's path, or a name for one that is no file.
-        label: The most probable class.
-        confidence: Its probability, 0 to 1.
-        top: The most probable classes with their probabilities, best first.
-    """
-
-    path: str
-    label: str
-    confidence: float
-    top: tuple[tuple[str, float], ...]
-
-
-class Classifier(Grafted):
-    """A backbone with a head grafted on, and the names of the classes.
+class Model(Grafted):
+    """A backbone with a head grafted on, and the task that it does.
 
     Args:
         backbone: The trunk and what is known of it; its module becomes `trunk`.
-        head: Features (N, width) to logits (N, classes).
-        classes: Class names in the order of the logits.
+        head: Features (N, width) to outputs (N, task.outputs).
+        task: What the outputs mean, and what they are measured by.
     """
 
     head: Head
 
-    def __init__(self, backbone: Backbone, head: Head, classes: Sequence[str]) -> None:
+    def __init__(self, backbone: Backbone, head: Head, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
         self.trunk = backbone.module
         self.head = head
-        self.classes = tuple(classes)
+        self.task = task
 
     def forward(self, images: Tensor, above: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Map normalised images (N, 3, H, W) to logits (N, classes).
+        """Map normalised images (N, channels, H, W) to outputs (N, task.outputs).
 
         Args:
             images: The images; with `above`, what its frozen stages made of them.
@@ -117,8 +102,9 @@ class Classifier(Grafted):
         """
         return Loader(
             images,
-            self.classes,
+            (),
             self.backbone.preprocess,
+            targets=self.task.targets(images),
             batch_size=self.eval_batch,
             workers=workers,
             pad=True,
@@ -132,16 +118,16 @@ class Classifier(Grafted):
         *,
         top: int = 5,
         workers: int | None = None,
-    ) -> list[Prediction]:
+    ) -> list[Any]:
         """Predict images: paths, bytes, Pillow images or uint8 arrays (H, W, 3), one or many.
 
         Args:
             images: One image, or a list or tuple of them. A folder is not an image.
-            top: Most probable classes to name.
+            top: Most answers to name, such as classes.
             workers: Threads that decode; None means one per core.
 
         Returns:
-            A prediction for each image, in order.
+            A prediction for each image, in order, of the kind that the task makes.
 
         Raises:
             DataError: An image cannot be read.
@@ -149,25 +135,17 @@ class Classifier(Grafted):
         sources = list(images) if isinstance(images, list | tuple) else [cast(Readable, images)]
         found = []
         loader = self.loader(sources, workers=workers)
-        for batch, logits in forward(self, loader.epoch(0)):
-            for index, row in zip(batch.indices.tolist(), probabilities(logits), strict=True):
+        for batch, outputs in forward(self, loader.epoch(0)):
+            rows = self.task.activate(outputs)
+            for index, row in zip(batch.indices.tolist(), rows, strict=True):
                 source = sources[index]
                 named = isinstance(source, (str, os.PathLike))
                 path = os.fspath(source) if named else f"image {index}"
-                found.append(self.name_classes(path, row, top=top))
+                found.append(self.task.prediction(path, row, top=top))
         return found
 
-    def name_classes(self, path: str, row: Tensor, *, top: int = 5) -> Prediction:
-        """Turn one row of probabilities (classes,) into a prediction."""
-        values, order = row.sort(descending=True, stable=True)
-        ranked = tuple(
-            (self.classes[index], value)
-            for index, value in zip(order[:top].tolist(), values[:top].tolist(), strict=True)
-        )
-        return Prediction(path, ranked[0][0], ranked[0][1], ranked)
-
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Load tensors that `state_dict` of such a classifier gave.
+        """Load tensors that `state_dict` of such a model gave.
 
         Some networks ask a state dict for torch's version marks, which neither a copy nor a
         safetensors file carries; the tensors come from this version, so its own marks hold.
@@ -194,20 +172,24 @@ class Classifier(Grafted):
             )
         return write_facts(
             target,
-            classes=self.classes,
+            classes=getattr(self.task, "classes", ()),
             backbone=self.backbone.record(),
             head=self.head.record(),
         )
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Classifier:
-        """Read a saved classifier, on the CPU and in eval mode.
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read a saved model, on the CPU and in eval mode.
 
         Args:
             folder: A model folder, or a run folder with one in it.
 
+        Returns:
+            A `Classifier` where the task is classification, else a `Model`.
+
         Raises:
-            DataError: There is no model, it is damaged, or a newer Graft wrote it.
+            DataError: There is no model, it is damaged, does another task, or a newer Graft wrote
+                it.
         """
         place = model_folder(folder)
         facts = read_facts(place)
@@ -217,20 +199,50 @@ class Classifier(Grafted):
                 f"Train a head on it first: graft fit DIR --backbone {folder}",
             )
         weights = checked_weights(place, facts)
-        try:
-            classifier = cls(
-                Backbone.from_record(facts["backbone"]),
-                build_head(facts["head"]),
-                facts["classes"],
+        task = build_task(
+            facts.get("task") or {"name": Classification.name, "classes": facts["classes"]}
+        )
+        kind = Classifier if isinstance(task, Classification) else Model
+        if not issubclass(kind, cls):
+            raise DataError(
+                f"The model in '{place}' does {task.name}, not {Classification.name}.",
+                "Load it with graft.load.",
             )
-            classifier.restore(load_file(weights))
+        try:
+            backbone, head = Backbone.from_record(facts["backbone"]), build_head(facts["head"])
+            model = (
+                Classifier(backbone, head, task.classes)
+                if isinstance(task, Classification)
+                else Model(backbone, head, task)
+            )
+            model.restore(load_file(weights))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"The model in '{place}' is damaged: {error}.",
                 "Copy the whole folder again, or repeat the run.",
             ) from error
-        return classifier.to(memory_format=torch.channels_last).eval()
+        return cast("Self", model.to(memory_format=torch.channels_last).eval())
 
 
-load = Classifier.load
-"""`graft.load(MODEL)`: the classifier in a run folder or a model folder."""
+class Classifier(Model):
+    """A model whose task is classification.
+
+    Args:
+        backbone: The trunk and what is known of it; its module becomes `trunk`.
+        head: Features (N, width) to logits (N, classes).
+        classes: Class names in the order of the logits.
+    """
+
+    task: Classification
+
+    def __init__(self, backbone: Backbone, head: Head, classes: Sequence[str]) -> None:
+        super().__init__(backbone, head, Classification(tuple(classes)))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.task.classes
+
+
+load = Model.load
+"""`graft.load(MODEL)`: the model in a run folder or a model folder."""

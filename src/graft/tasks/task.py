@@ -1,0 +1,148 @@
+"""The task: what an example is, what the network owes it, and how its answers are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from graft.config import TrainingOptions
+from graft.heads.solve import Solution
+from graft.inference import Outputs
+from graft.tasks.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a model's outputs are: what results are compared by.
+
+    Args:
+        value: The task's metric; higher is better.
+        loss: Decides between equal values; lower is better.
+
+    Example:
+        >>> Score(0.9, 0.30).beats(Score(0.9, 0.31)), Score(0.9, 0.3).beats(None)
+        (True, True)
+    """
+
+    value: float
+    loss: float
+
+    def beats(self, other: Score | None) -> bool:
+        """Say whether this is the better one: by value, then by loss."""
+        return other is None or (self.value, -self.loss) > (other.value, -other.loss)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A head that was fitted to convergence on frozen features.
+
+    Args:
+        solution: Its weights, which `install` writes into a linear head.
+        views: Number of augmented views that it was fitted on, besides the clean one.
+        record: How it was found, JSON-ready: "probe" in `run.json`.
+    """
+
+    solution: Solution
+    views: int
+    record: dict[str, Any]
+
+
+class PredictionRecord(Protocol):
+    """What a model says about one image; a dataclass whose fields are `graft predict`'s keys."""
+
+    @property
+    def path(self) -> str:
+        """The image's path, or a name for one that is no file."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What an example is and what the network owes it.
+
+    A task is immutable data: a frozen dataclass. Everything else asks it rather than its name, so
+    one loop, one predictor and one report serve every task.
+    """
+
+    @property
+    def name(self) -> str:
+        """Such as "classification"."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the one score by which results are compared, such as "accuracy"."""
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a head gives for each image."""
+
+    def targets(self, samples: Sequence[object]) -> Tensor:
+        """Return what the network owes each of N samples.
+
+        Args:
+            samples: A `Sample` has its target as text, in `label`; anything else has none.
+
+        Returns:
+            Shape (N, ...), ready for the objective; -1 or NaN where there is no target.
+
+        Raises:
+            DataError: A label is none that the task knows.
+        """
+
+    def objective(self, options: TrainingOptions, train: Sequence[object]) -> Objective:
+        """Return what training minimises.
+
+        Args:
+            options: Label smoothing, class weights, Mixup.
+            train: The training samples, which class weights are counted from.
+        """
+
+    def solve(
+        self,
+        train: Outputs,
+        val: Outputs,
+        view: Callable[[int], Tensor],
+        *,
+        views: int,
+        options: TrainingOptions,
+        seed: int,
+    ) -> Solved | None:
+        """Fit a linear head to convergence on frozen features; None where that is not possible.
+
+        Args:
+            train: Features (N, width) and targets of the clean training images.
+            val: The same of the validation images, for the record alone: nothing is fitted to them.
+            view: Gives the features (N, width) of an augmented view of the training images, from 1.
+            views: Augmented views to try at most.
+            options: Class weights.
+            seed: Of the folds.
+        """
+
+    def score(self, outputs: Outputs) -> Score:
+        """Return the one score of a model's outputs on labelled images."""
+
+    def tuned(self, validation: Outputs) -> Task:
+        """Return the task with what follows from validation, such as decision thresholds."""
+
+    def metrics(self, outputs: Outputs) -> dict[str, Any]:
+        """Return everything that `graft evaluate` reports, JSON-ready."""
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Turn a head's outputs (N, outputs) into what is shown and stored, such as probabilities.
+
+        In double precision and rounded, so that equal numbers look equal.
+        """
+
+    def prediction(self, path: str, row: Tensor, *, top: int = 5) -> PredictionRecord:
+        """Return what to say about one image.
+
+        Args:
+            path: The image's path, or a name.
+            row: Its row of `activate`, shape (outputs,).
+            top: Most answers to name.
+        """
+
+    def record(self) -> dict[str, Any]:
+        """Return "name" and what `graft.tasks.build_task` needs to make this task again."""
