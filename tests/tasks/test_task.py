@@ -36,7 +36,7 @@ def test_an_unknown_task_is_refused(record):
 def test_labels_are_matched_by_name_and_an_unknown_one_is_refused():
     samples = [Sample("a.jpg", "wasps"), Sample("b.jpg", ""), "c.jpg"]
     assert TASK.targets(samples).tolist() == [2, -1, -1]
-    with pytest.raises(DataError, match="'fleas', the label of 'a.jpg'"):
+    with pytest.raises(DataError, match="'fleas', the label of"):
         TASK.targets([Sample("a.jpg", "fleas")])
 
 
