@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graft.data.find import find_images
 from graft.inference import forward
 from graft.model import Model
-from graft.tasks import PredictionRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def predict(
     *,
     top: int = 5,
     workers: int | None = None,
-) -> Iterator[PredictionRecord | Unreadable]:
+) -> Iterator[Any]:
     """Predict images as they are read, in order.
 
     Args:
@@ -41,7 +41,7 @@ def predict(
         workers: Threads that decode; None means one per core.
 
     Yields:
-        A prediction per image, or the reason why it could not be read.
+        A prediction per image, of the kind that the model's task makes, or an `Unreadable`.
 
     Raises:
         DataError: The model cannot be loaded, or a path leads to no image.
