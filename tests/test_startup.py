@@ -65,17 +65,6 @@ def test_fit_loads_what_it_needs_when_it_needs_it():
     assert not {*unwanted, *COMPILER, *LIBRARIES, "huggingface_hub", "typer"} & loaded
 
 
-def test_a_backbone_of_torchvision_is_built_without_the_compiler():
-    code = (
-        "import graft\n"
-        "backbone = graft.load_backbone('mobilenet_v2', pretrained=False)\n"
-        "assert backbone.width == 1280"
-    )
-    loaded = loaded_after(code)
-    assert "torchvision" in loaded
-    assert not {"torch._dynamo", "torch._inductor"} & loaded
-
-
 def test_a_probe_loads_nothing_that_only_training_needs(photos, tmp_path):
     code = (
         "import graft\n"
@@ -83,4 +72,4 @@ def test_a_probe_loads_nothing_that_only_training_needs(photos, tmp_path):
         f"out={str(tmp_path / 'r')!r})"
     )
     unwanted = {"accelerate", "torchvision", "vl_convert", "sklearn", "scipy", "pandas", "timm"}
-    assert not {*unwanted, "torch._dynamo", "torch._inductor", "torch.onnx"} & loaded_after(code)
+    assert not unwanted & loaded_after(code)

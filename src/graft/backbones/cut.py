@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone, Stage
-from graft.backbones.compiler import without_compiler
 from graft.backbones.replay import Reached, Record, Script, Skip, Stop, steps
 from graft.backbones.trace import BATCH
 from graft.errors import BackboneError
@@ -172,7 +171,6 @@ class Cut:
             self._scripts[count] = self._record(count)
         return self._scripts[count]
 
-    @without_compiler()
     def _record(self, count: int) -> Script:
         tensors = self._twin.state_dict(keep_vars=True)
         named = {**dict(self._twin.named_buffers()), **tensors}

@@ -9,7 +9,6 @@ from typing import Any
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.catalogue.entry import Entry
 from graft.backbones.catalogue.facts import find
-from graft.backbones.compiler import without_compiler
 from graft.backbones.cost import count_gflops, count_parameters
 from graft.backbones.grad_cam_layer import GradCamLayer, find_grad_cam_layer
 from graft.backbones.load import load_backbone
@@ -70,7 +69,6 @@ class Description:
         return {**asdict(self), "facts": facts}
 
 
-@without_compiler()
 def describe(name: str) -> Description:
     """Describe a backbone from its architecture alone; nothing is fetched.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,7 @@ from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
 from graft.backbones.channels import convert_state, set_channels, with_channels
 from graft.backbones.classifier_layer import remove
-from graft.backbones.compiler import without_compiler
 from graft.backbones.download import promised_hash
-from graft.backbones.outlines import remembered
 from graft.backbones.providers import Offer, Provider, find_provider, split_name
 from graft.backbones.recognise import recognise
 from graft.backbones.saved import is_saved, read_saved, read_trunk
@@ -26,7 +23,6 @@ from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError
 from graft.files import sha256
-from graft.user_cache import note_cache
 
 
 def absolute_name(name: str) -> str:
@@ -95,12 +91,10 @@ def draft_backbone(
     pretrained: bool = True,
     image_size: int | None = None,
     channels: int | None = None,
-    cache: str | os.PathLike[str] | None = None,
 ) -> Draft:
     """Find out everything about a backbone before its weights are read.
 
-    Args and errors are those of `load_backbone`, but for what is wrong with the weights; `cache`
-    is where it is kept what tracing found: a folder, "off", or None for the user's own.
+    Args and errors are those of `load_backbone`, but for what is wrong with the weights.
 
     Example:
         >>> draft = draft_backbone("resnet18", pretrained=False, image_size=64)
@@ -115,8 +109,7 @@ def draft_backbone(
     if is_saved(name):
         return _SavedDraft(name, weights, pretrained, image_size, channels)
     file = None if weights is None else Path(weights)
-    folder = note_cache(cache)
-    backbone, provider, offer = _describe(name, file, image_size, channels, folder)
+    backbone, provider, offer = _describe(name, file, image_size, channels)
     if not pretrained:
         backbone.provenance = Provenance(offer.provenance.provider)
     return _PublishedDraft(backbone, provider, offer, file, pretrained)
@@ -233,13 +226,11 @@ def rebuild(
     return backbone
 
 
-@without_compiler()
 def _describe(
     name: str,
     file: Path | None,
     image_size: int | None,
     channels: int | None,
-    folder: Path | None,
 ) -> tuple[Backbone, Provider, Offer]:
     """Return a backbone whose parameters have no values yet, and where they come from."""
     provider_name, architecture, published = split_name(name)
@@ -250,13 +241,7 @@ def _describe(
     if channels:
         offer = replace(offer, preprocess=with_channels(offer.preprocess, channels))
     network = build_without_values(provider, offer.architecture)
-    facts = {
-        key: [each.architecture, each.preprocess.to_dict()]
-        for key, each in (("own", own), ("wanted", offer))
-    }
-    anatomy = remembered(
-        folder, provider_name, facts, network, lambda: _dissect(provider, own, offer, network)
-    )
+    anatomy = _dissect(provider, own, offer, network)
     if channels:
         set_channels(network, anatomy.input_layers, channels)
     remove(network, anatomy.classifier.removed)
@@ -286,7 +271,6 @@ def _dissect(provider: Provider, own: Offer, wanted: Offer, network: nn.Module) 
     return resize(anatomy, wanting, wanted.preprocess)
 
 
-@without_compiler()
 def _make(backbone: Backbone, provider: Provider, seed: int | None) -> nn.Module:
     """Build the module of a backbone, with random weights or (seed None) without values."""
     if seed is None:

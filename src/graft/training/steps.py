@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from graft.backbones.compiler import without_compiler
 from graft.config import OptimizerOptions
 from graft.data.loader import Batch
 from graft.errors import ResourceError
@@ -81,9 +80,8 @@ class Steps:
     ) -> None:
         self.network, self.accelerator, self.parts = network, accelerator, parts
         self.objective, self.options, self.say = objective, options, say
-        with without_compiler():
-            self.optimizer = build_optimizer(network, options)
-            self.model, self._prepared = accelerator.prepare(network, self.optimizer)
+        self.optimizer = build_optimizer(network, options)
+        self.model, self._prepared = accelerator.prepare(network, self.optimizer)
 
     def take(
         self, batch: AnyBatch, progress: Progress, model: Any, parts: int | None = None

@@ -64,7 +64,6 @@ def draft(recipe: Recipe) -> Draft:
             pretrained=recipe.strategy.name != "scratch",
             image_size=recipe.data.image_size,
             channels=recipe.data.channels,
-            cache=recipe.cache,
         )
 
 

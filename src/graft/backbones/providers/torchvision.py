@@ -10,15 +10,14 @@ from typing import Any
 from urllib.parse import urlparse
 
 from torch import Tensor, nn
+from torchvision import models
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.compiler import load_torchvision
 from graft.backbones.download import cached_download
 from graft.backbones.providers import Offer
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
 
-models = load_torchvision().models
 interpolate_embeddings = models.vision_transformer.interpolate_embeddings
 
 # What the published weights were trained with, where it is not the builder's default. The auxiliary
