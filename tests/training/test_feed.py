@@ -7,8 +7,8 @@ import torch
 
 from graft.cache.feature_cache import FeatureCache
 from graft.data.loader import Loader
-from graft.engine import onnx
 from graft.heads.linear import LinearHead
+from graft.inference import onnx
 from graft.model import Classifier
 from graft.strategies import make_plan
 from graft.training import Silent, Trainer

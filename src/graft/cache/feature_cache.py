@@ -28,8 +28,8 @@ from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.data.pixel_cache import PixelCache, bytes_of
 from graft.data.preprocess import Preprocess
-from graft.engine.onnx import engine_facts, worth_exporting
 from graft.inference import eval_batch
+from graft.inference.onnx import engine_facts, worth_exporting
 from graft.memory import available_memory
 from graft.strategies import HEAD
 

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from graft.backbones.backbone import Backbone
 from graft.backbones.cut import Cut
-from graft.engine import fold, resting
-from graft.engine.onnx import export
 from graft.errors import BackboneError
-from graft.inference import autocast, eval_batch, padded_batches
+from graft.inference import autocast, eval_batch, fold, padded_batches, resting
+from graft.inference.onnx import export
 from graft.strategies import HEAD
 
 TOLERANCE = 1e-4

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from graft.cache.activations import CLEAN, Activations, OnImages
 from graft.data.loader import Batch, Loader
-from graft.engine import resting
-from graft.inference import Outputs, run
+from graft.inference import Outputs, resting, run
 from graft.model import Model
 from graft.tasks import Network
 

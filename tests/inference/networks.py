@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torchvision.ops import FrozenBatchNorm2d
 
-from graft.engine.norms import is_normalisation
+from graft.inference.pairs import is_normalisation
 
 WIDTH = 4
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from graft.allocator import keep_freed_memory
 from graft.data.loader import Batch, Loader
-from graft.engine import fold
-from graft.engine import resting as resting
 from graft.errors import DataError, GraftError
+from graft.inference.agreement import resting
+from graft.inference.folding import fold
 
 _EVAL_BATCH = {"cpu": 8}
 _EVAL_BATCH_ELSEWHERE = 64

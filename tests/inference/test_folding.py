@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from graft.backbones.cut import Cut
 from graft.backbones.load import load_backbone
-from graft.engine import Folded, fold, folding
-from graft.engine.norms import is_normalisation
-from graft.engine.pairs import Pair
+from graft.inference import Folded, fold, folding
+from graft.inference.pairs import Pair, is_normalisation
 from tests.backbones import hugging_face
-from tests.engine.networks import BLOCKS, WIDTH, build, conv, norm, randomise
+from tests.inference.networks import BLOCKS, WIDTH, build, conv, norm, randomise
 
 FAMILIES = {
     "densenet121": 64,

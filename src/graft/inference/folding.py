@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graft.engine.agreement import TOLERANCE, differ, full_precision, in_words
-from graft.engine.modes import resting
-from graft.engine.norms import is_normalisation
-from graft.engine.pairs import Pair, find_pairs
+from graft.inference.agreement import TOLERANCE, differ, full_precision, in_words, resting
+from graft.inference.pairs import Pair, find_pairs, is_normalisation
 
 _NOISE = 2
 """Images of noise on which pairs are looked for."""

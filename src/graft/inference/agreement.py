@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 TOLERANCE = 1e-4
 """Largest difference between the two, as a share of the largest number, in fp32."""
@@ -67,3 +67,24 @@ def in_words(error: Exception) -> str:
         ('no', 'AssertionError')
     """
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+@contextmanager
+def resting(module: nn.Module) -> Iterator[None]:
+    """Put a module and all its parts into eval mode, and each back into its own afterwards.
+
+    Example:
+        >>> network = nn.Sequential(nn.Dropout()).train()
+        >>> with resting(network):
+        ...     network[0].training
+        False
+        >>> network[0].training
+        True
+    """
+    training = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in training.items():
+            child.training = mode

@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from graft.engine.agreement import differ, full_precision, in_words
-from graft.engine.modes import resting
-from graft.engine.silence import silence
 from graft.files import replacing
+from graft.inference.agreement import differ, full_precision, in_words, resting
+from graft.inference.silence import silence
 
 PAYS_FROM = 4000
 """Images from which on an export is made up for. On two cores at 224 px, MobileNetV2's takes 1.3 s

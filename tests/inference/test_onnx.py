@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from graft.backbones.cut import Cut
 from graft.backbones.load import load_backbone
-from graft.engine import onnx
-from graft.engine.onnx import engine_facts, export, worth_exporting
-from tests.engine.networks import WIDTH, build, conv
+from graft.inference import onnx
+from graft.inference.onnx import engine_facts, export, worth_exporting
+from tests.inference.networks import WIDTH, build, conv
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
