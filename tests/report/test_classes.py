@@ -20,5 +20,5 @@ def test_pairs_are_ordered_by_how_often_and_never_hold_what_was_right() -> None:
 
 
 def test_the_classes_shown_are_those_with_the_most_mistakes_whatever_their_size() -> None:
-    large_and_right = [[1000, 0, 0], [0, 3, 2], [0, 1, 3]]
-    assert mistakes_shown(large_and_right, 2) == [1, 2]
+    large_and_right = [(0, 0, 1000), (1, 1, 3), (1, 2, 2), (2, 1, 1), (2, 2, 3)]
+    assert mistakes_shown(large_and_right, 3, 2) == [1, 2]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from graft.evaluation.interval import wilson_interval
+from graft.evaluation.interval import Tally
 
 
-def diagnose(
-    train_correct: int, train_images: int, val_correct: int, val_images: int, *, classes: int
-) -> dict[str, Any]:
+def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:
     """Say what the two accuracies mean, with the evidence and what to try next.
 
     Both are measured in eval mode on clean images, so they can be compared. A gap counts only where
-    the two 95 % intervals do not overlap; a model counts as underfitting where its training
-    accuracy is surely below 90 %.
+    the two 95 % intervals, which count distinct images, do not overlap; a model counts as
+    underfitting where its training accuracy is surely below 90 %.
 
     Args:
-        train_correct: Training images classified correctly, of `train_images`.
-        train_images: At least 1.
-        val_correct: Validation images classified correctly, of `val_images`.
-        val_images: At least 1.
+        train: Of at least one training image.
+        val: Of at least one validation image.
         classes: Number of classes.
 
     Returns:
@@ -28,18 +24,20 @@ def diagnose(
         `val_accuracy`, `evidence`, `next`.
 
     Example:
-        >>> diagnose(244, 244, 147, 153, classes=2)["verdict"]
+        >>> learned = Tally.of([True] * 1000)
+        >>> diagnose(learned, Tally.of([True] * 147 + [False] * 6), classes=2)["verdict"]
         'good fit'
-        >>> diagnose(1000, 1000, 75, 100, classes=2)["verdict"]
+        >>> diagnose(learned, Tally.of([True] * 75 + [False] * 25), classes=2)["verdict"]
         'overfitting'
+        >>> copies = Tally.of([True] * 80, identities=[number % 8 for number in range(80)])
+        >>> diagnose(learned, copies, classes=2)["verdict"]
+        'undecided'
     """
-    train, val = train_correct / train_images, val_correct / val_images
-    train_low, train_high = wilson_interval(train_correct, train_images)
-    val_low, val_high = wilson_interval(val_correct, val_images)
-    gap = train - val
+    (train_low, train_high), (val_low, val_high) = train.interval, val.interval
+    gap = train.distinct_accuracy - val.distinct_accuracy
     evidence = (
-        f"{train:.1%} of {train_images} training images and {val:.1%} of {val_images} validation "
-        f"images are right, a gap of {gap * 100:.1f} points"
+        f"{_share(train, 'training')} and {_share(val, 'validation')} are right, a gap of "
+        f"{gap * 100:.1f} points"
     )
     if train_high < 0.9 and gap < 0.1:
         verdict = "underfitting"
@@ -57,7 +55,8 @@ def diagnose(
         )
     elif val_high - val_low > 0.2:
         verdict = "undecided"
-        evidence += f"; {val_images} validation images leave {val_low:.0%} to {val_high:.0%} open"
+        kind = "distinct validation" if val.distinct < val.images else "validation"
+        evidence += f"; {val.distinct} {kind} images leave {val_low:.0%} to {val_high:.0%} open"
         advice = "Put more images into validation before trusting a comparison."
     else:
         verdict = "good fit"
@@ -73,8 +72,15 @@ def diagnose(
         )
     return {
         "verdict": verdict,
-        "train_accuracy": train,
-        "val_accuracy": val,
+        "train_accuracy": train.accuracy,
+        "val_accuracy": val.accuracy,
         "evidence": evidence + ".",
         "next": advice,
     }
+
+
+def _share(tally: Tally, split: str) -> str:
+    """Return the share that is right in words: of the images, or of the distinct ones."""
+    if tally.distinct == tally.images:
+        return f"{tally.accuracy:.1%} of {tally.images} {split} images"
+    return f"{tally.distinct_accuracy:.1%} of {tally.distinct} distinct {split} images"

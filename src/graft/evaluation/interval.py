@@ -2,15 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
 
-def wilson_interval(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Tally:
+    """How many images are right, and of how many distinct ones that is evidence.
+
+    Copies of one image get the same answer, so that ten of them say no more than one. The accuracy
+    is that of the images as they were given; the interval, and whatever else is concluded, counts
+    each distinct image once.
+
+    Args:
+        correct: Images that are right.
+        images: All images, copies included.
+        distinct_correct: Distinct images that are right; of one whose copies have different labels,
+            the share of its copies.
+        distinct: Distinct images.
+
+    Example:
+        >>> tally = Tally.of([True] * 80, identities=[f"image {n % 8}" for n in range(80)])
+        >>> tally.images, tally.distinct, [round(bound, 3) for bound in tally.interval]
+        (80, 8, [0.676, 1.0])
+    """
+
+    correct: int
+    images: int
+    distinct_correct: float
+    distinct: int
+
+    @classmethod
+    def of(cls, right: Iterable[bool], identities: Sequence[Hashable] | None = None) -> Tally:
+        """Count answers.
+
+        Args:
+            right: Whether each image is right.
+            identities: What copies of one image share, such as their content hash; None where each
+                image is distinct.
+        """
+        answers = [bool(answer) for answer in right]
+        copies: dict[Hashable, list[bool]] = {}
+        for identity, answer in zip(identities or range(len(answers)), answers, strict=True):
+            copies.setdefault(identity, []).append(answer)
+        shares = sum(sum(group) / len(group) for group in copies.values())
+        return cls(sum(answers), len(answers), shares, len(copies))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the images that are right."""
+        return self.correct / self.images
+
+    @property
+    def distinct_accuracy(self) -> float:
+        """The share of the distinct images that are right."""
+        return self.distinct_correct / self.distinct
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of the accuracy on distinct images."""
+        return wilson_interval(self.distinct_correct, self.distinct)
+
+    @property
+    def document(self) -> dict[str, float | int | list[float]]:
+        """Accuracy, interval and both counts, as JSON documents have them."""
+        return {
+            "accuracy": self.accuracy,
+            "interval": list(self.interval),
+            "images": self.images,
+            "distinct_images": self.distinct,
+            "distinct_accuracy": self.distinct_accuracy,
+        }
+
+
+def wilson_interval(correct: float, images: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion, which suits small samples.
 
     Args:
-        correct: Number of images classified correctly.
+        correct: Number of images classified correctly, 0 to `images`.
         images: Number of images; none leaves everything open, (0, 1).
         confidence: Coverage, 0 to 1. Default 0.95.
 

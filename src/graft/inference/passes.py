@@ -96,10 +96,13 @@ class Outputs:
     Args:
         values: Logits (N, classes) or features (N, width), float32, on the CPU.
         labels: Shape (N,), int64.
+        identities: What copies of one image share, such as its content hash, for each of the N;
+            None where each image is distinct.
     """
 
     values: Tensor
     labels: Tensor
+    identities: tuple[str, ...] | None = None
 
 
 def run(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +21,7 @@ class ClassRow:
         precision: Share of the images given this name that deserve it.
         recall: Share of the images of this class that were recognised.
         f1: Their harmonic mean.
-        interval: 95% interval of the recall.
+        interval: 95% interval of the recall, which counts distinct images.
     """
 
     name: str
@@ -54,9 +57,9 @@ def class_rows(metrics: dict[str, Any]) -> list[ClassRow]:
     rows = []
     for name, scores in (metrics.get("per_class") or {}).items():
         images, recall = scores.get("support") or 0, scores.get("recall")
-        interval = wilson_interval(round((recall or 0) * images), images)
+        low, high = scores.get("interval") or wilson_interval(round((recall or 0) * images), images)
         rows.append(
-            ClassRow(name, images, scores.get("precision"), recall, scores.get("f1"), interval)
+            ClassRow(name, images, scores.get("precision"), recall, scores.get("f1"), (low, high))
         )
     return sorted(rows, key=lambda row: (row.images == 0, row.recall or 0.0, row.name))
 
@@ -73,28 +76,52 @@ def most_confused(metrics: dict[str, Any], most: int = 8) -> list[Confusion]:
         >>> [(pair.actual, pair.predicted, pair.times, pair.share) for pair in pairs]
         [('ants', 'bees', 2, 0.2)]
     """
-    classes, matrix = metrics.get("classes") or [], metrics.get("confusion") or []
+    classes, totals = metrics.get("classes") or [], Counter[int]()
+    for actual, _, times in confusion_pairs(metrics):
+        totals[actual] += times
     pairs = [
-        Confusion(classes[row], classes[column], times, times / sum(counts))
-        for row, counts in enumerate(matrix)
-        for column, times in enumerate(counts)
-        if row != column and times
+        Confusion(classes[actual], classes[predicted], times, times / totals[actual])
+        for actual, predicted, times in confusion_pairs(metrics)
+        if actual != predicted
     ]
     return sorted(pairs, key=lambda pair: (-pair.times, -pair.share, pair.actual))[:most]
 
 
-def mistakes_shown(matrix: list[list[int]], most: int) -> list[int]:
+def confusion_pairs(metrics: dict[str, Any]) -> Iterator[tuple[int, int, int]]:
+    """Yield every pair of a true and a predicted class that occurs, with the number of its images.
+
+    Args:
+        metrics: The metrics document, with `confusion` or, of many classes, `confusion_pairs`.
+
+    Example:
+        >>> list(confusion_pairs({"confusion": [[8, 2], [0, 9]]}))
+        [(0, 0, 8), (0, 1, 2), (1, 1, 9)]
+        >>> list(confusion_pairs({"confusion": None, "confusion_pairs": [[0, 7, 2]]}))
+        [(0, 7, 2)]
+    """
+    for row, counts in enumerate(metrics.get("confusion") or []):
+        for column, times in enumerate(counts):
+            if times:
+                yield row, column, times
+    for actual, predicted, times in metrics.get("confusion_pairs") or []:
+        yield actual, predicted, times
+
+
+def mistakes_shown(pairs: Iterable[tuple[int, int, int]], classes: int, most: int) -> list[int]:
     """Return the indices of at most `most` classes, those in most mistakes, in their order.
 
     Args:
-        matrix: Confusion counts; rows are the truth, columns the prediction.
-        most: How many classes at most.
+        pairs: As from `confusion_pairs`.
+        classes: How many classes there are.
+        most: How many to return at most.
 
     Example:
-        >>> mistakes_shown([[9, 0, 1], [0, 5, 0], [2, 0, 7]], most=2)
+        >>> mistakes_shown([(0, 0, 9), (0, 2, 1), (1, 1, 5), (2, 0, 2), (2, 2, 7)], 3, most=2)
         [0, 2]
     """
-    columns = [sum(column) for column in zip(*matrix, strict=True)]
-    wrong = [sum(row) + columns[index] - 2 * row[index] for index, row in enumerate(matrix)]
-    worst = sorted(range(len(matrix)), key=lambda index: (-wrong[index], index))[:most]
-    return sorted(worst)
+    wrong = [0] * classes
+    for actual, predicted, times in pairs:
+        if actual != predicted:
+            wrong[actual] += times
+            wrong[predicted] += times
+    return sorted(heapq.nsmallest(most, range(classes), key=lambda index: (-wrong[index], index)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graft.report.classes import mistakes_shown
+from graft.report.classes import confusion_pairs, mistakes_shown
 from graft.report.words import visible
 
 MOST_CLASSES = 24
@@ -66,17 +66,21 @@ def confusion_table(metrics: dict[str, Any]) -> ConfusionTable | None:
         (('ants', 'bees'), ('ants', (Cell(images=8, share=0.8, right=True), \
 Cell(images=2, share=0.2, right=False))))
     """
-    matrix: list[list[int]] = metrics.get("confusion") or []
-    if not matrix:
+    pairs = list(confusion_pairs(metrics))
+    if not pairs:
         return None
-    shown = mistakes_shown(matrix, MOST_CLASSES)
+    total = len(metrics["classes"])
+    shown = mistakes_shown(pairs, total, MOST_CLASSES)
+    counts: dict[int, dict[int, int]] = {index: {} for index in shown}
+    for actual, predicted, times in pairs:
+        if actual in counts:
+            counts[actual][predicted] = times
     names = [shortened(visible(metrics["classes"][index])) for index in shown]
-    columns = names if len(shown) == len(matrix) else [*names, OTHERS]
     rows = tuple(
-        (name, _cells(matrix[actual], actual, shown))
+        (name, _cells(counts[actual], actual, shown, whole=len(shown) == total))
         for name, actual in zip(names, shown, strict=True)
     )
-    return ConfusionTable(tuple(columns), rows, len(matrix))
+    return ConfusionTable(tuple(names if len(shown) == total else [*names, OTHERS]), rows, total)
 
 
 def shortened(name: str, most: int = 20) -> str:
@@ -91,9 +95,11 @@ def shortened(name: str, most: int = 20) -> str:
     return name[: most // 2] + "…" + name[len(name) - most + most // 2 + 1 :]
 
 
-def _cells(counts: list[int], actual: int, shown: list[int]) -> tuple[Cell, ...]:
-    images = sum(counts)
-    chosen = [(counts[predicted], predicted == actual) for predicted in shown]
-    if len(shown) < len(counts):
+def _cells(
+    counts: dict[int, int], actual: int, shown: list[int], *, whole: bool
+) -> tuple[Cell, ...]:
+    images = sum(counts.values())
+    chosen = [(counts.get(predicted, 0), predicted == actual) for predicted in shown]
+    if not whole:
         chosen.append((images - sum(times for times, _ in chosen), False))
     return tuple(Cell(times, times / max(1, images), right) for times, right in chosen)

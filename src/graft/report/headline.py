@@ -19,6 +19,7 @@ class Headline:
         images: How many images it was measured on, if known.
         on: "test", "validation", or what else the images are called.
         caveat: What it was selected on, and what to expect of it.
+        distinct: How many distinct images there are among them, if known: what the interval counts.
     """
 
     accuracy: float
@@ -26,6 +27,7 @@ class Headline:
     images: int | None
     on: str
     caveat: str
+    distinct: int | None = None
 
     @property
     def measured(self) -> str:
@@ -34,10 +36,15 @@ class Headline:
         Example:
             >>> Headline(0.9, (0.8, 0.95), 50, "test", "").measured
             'of 50 test images right, 95% interval 80.0 to 95.0%'
+            >>> Headline(1.0, (0.676, 1.0), 80, "test", "", 8).measured
+            'of 80 test images (8 distinct) right, 95% interval of the distinct 67.6 to 100.0%'
         """
         kind = f"{self.on} image".lstrip()
         images = f"{kind}s" if self.images is None else count(self.images, kind)
-        interval = f", 95% interval {between(self.interval)}" if self.interval else ""
+        of_which = ""
+        if self.distinct is not None and self.distinct != self.images:
+            images, of_which = f"{images} ({count(self.distinct)} distinct)", " of the distinct"
+        interval = f", 95% interval{of_which} {between(self.interval)}" if self.interval else ""
         return f"of {images} right{interval}"
 
 
@@ -68,6 +75,7 @@ def headline(result: dict[str, Any]) -> Headline | None:
             result.get("test_images"),
             "test",
             caveat,
+            result.get("test_distinct_images"),
         )
     if result.get("val_accuracy") is None:
         return None
@@ -84,6 +92,7 @@ def headline(result: dict[str, Any]) -> Headline | None:
         result.get("val_images"),
         "validation",
         caveat,
+        result.get("val_distinct_images"),
     )
 
 

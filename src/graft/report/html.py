@@ -21,6 +21,7 @@ from graft.report.record import Record, read_record
 from graft.report.thumbnails import thumbnail
 
 _EPOCHS_LISTED = 200
+_CLASSES_LISTED = 500
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _printable(value: Any) -> Any:
 
 def _page(record: Record) -> dict[str, Any]:
     result, metrics = record.result, record.metrics
+    classes = class_rows(metrics)
     curves, without_charts = _drawn(list(_curves(record)))
     return {
         "name": record.folder.resolve().name,
@@ -117,7 +119,8 @@ def _page(record: Record) -> dict[str, Any]:
         "metrics": metrics,
         "confusion": confusion_table(metrics),
         "pairs": most_confused(metrics),
-        "classes": class_rows(metrics),
+        "classes": classes[:_CLASSES_LISTED],
+        "more_classes": len(classes[_CLASSES_LISTED:]),
         "tiles": _tiles(record),
         "facts": facts(record),
     }

@@ -79,7 +79,14 @@ def print_metrics(metrics: dict[str, Any], console: Console) -> None:
         50.0% of 4 images right, 95% interval 10.0 to 90.0%
         Loss 0.700, macro F1 0.500
     """
-    head = Headline(metrics["accuracy"], metrics.get("interval"), metrics.get("images"), "", "")
+    head = Headline(
+        metrics["accuracy"],
+        metrics.get("interval"),
+        metrics.get("images"),
+        "",
+        "",
+        metrics.get("distinct_images"),
+    )
     _print_headline(head, console)
     loss, f1 = decimal(metrics.get("loss")), decimal(metrics.get("macro_f1"))
     _say(console, (f"Loss {loss}, macro F1 {f1}", "dim"))

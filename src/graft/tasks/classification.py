@@ -138,7 +138,7 @@ class Classification:
 
     def metrics(self, outputs: Outputs) -> dict[str, Any]:
         """Return what `graft.evaluation.metrics.metrics` does."""
-        return metrics(outputs.values, outputs.labels, self.classes)
+        return metrics(outputs.values, outputs.labels, self.classes, outputs.identities)
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Return probabilities (N, classes): softmax in double precision, to six places."""

@@ -127,7 +127,10 @@ class Task(Protocol):
         """Return the task with what follows from validation, such as decision thresholds."""
 
     def metrics(self, outputs: Outputs) -> dict[str, Any]:
-        """Return everything that `graft evaluate` reports, JSON-ready."""
+        """Return everything that `graft evaluate` reports, JSON-ready.
+
+        Intervals count distinct images, as `outputs.identities` tells them apart.
+        """
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Turn a head's outputs (N, outputs) into what is shown and stored, such as probabilities.

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from graft.data.manifest import Manifest, Sample
+from graft.errors import DivergedError
 from graft.evaluation.diagnosis import diagnose
+from graft.evaluation.interval import Tally
+from graft.evaluation.metrics import DENSE_CLASSES
 from graft.files import replacing
-from graft.inference import Outputs, probabilities
+from graft.inference import Outputs, probabilities, require_finite
 from graft.inference import run as run_over
 from graft.report.html import write_report
 from graft.run import Run, now
@@ -22,6 +27,9 @@ from graft.training import Trainer
 
 TRAIN_IMAGES_FOR_DIAGNOSIS = 1000
 """Most training images on which the diagnosis measures; more would only narrow its interval."""
+
+TOP = 5
+"""Most probable classes in the table of predictions, where there are too many for all."""
 
 
 def conclude(
@@ -46,8 +54,14 @@ def conclude(
     val_samples = manifest.subset("val")
     test_samples = manifest.subset("test") if state == "done" else ()
     with watch("evaluate"):
-        val = trainer.best_outputs or run_over(classifier, trainer.val_loader)
-        test = run_over(classifier, classifier.loader(test_samples)) if test_samples else None
+        val = _checked(
+            trainer.best_outputs or run_over(classifier, trainer.val_loader), val_samples
+        )
+        test = (
+            _checked(run_over(classifier, classifier.loader(test_samples)), test_samples)
+            if test_samples
+            else None
+        )
         validation = task.metrics(val)
         tested = task.metrics(test) if test else None
         train = _on_training_images(trainer, manifest)
@@ -67,6 +81,8 @@ def conclude(
         "train_images": len(manifest.subset("train")),
         "val_images": len(val_samples),
         "test_images": len(manifest.subset("test")),
+        "val_distinct_images": validation["distinct_images"],
+        "test_distinct_images": tested and tested["distinct_images"],
         "val_accuracy": validation["accuracy"],
         "val_interval": validation["interval"],
         "test_accuracy": tested and tested["accuracy"],
@@ -76,7 +92,7 @@ def conclude(
         "probe": trainer.position.probe,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
-        "diagnosis": diagnose(*_right(train), *_right(val), classes=task.outputs),
+        "diagnosis": diagnose(_tally(train), _tally(val), classes=task.outputs),
         "batch_norm": trainer.plan.batch_norm,
         "set_aside": len(manifest.set_aside),
         "warnings": list(warnings),
@@ -94,21 +110,35 @@ def conclude(
     return result
 
 
+def _checked(outputs: Outputs, samples: Sequence[Sample]) -> Outputs:
+    """Return finite outputs together with which images are copies of each other.
+
+    Raises:
+        DivergedError: The outputs are not finite.
+    """
+    require_finite(
+        outputs.values,
+        "The trained model's outputs",
+        hint="Lower --lr, train with --precision fp32, or take other weights.",
+        error=DivergedError,
+    )
+    return replace(outputs, identities=tuple(sample.identity for sample in samples))
+
+
 def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
     """Return the best classifier's outputs on clean views of training images, at most 1,000."""
-    best = trainer.position.best
+    best, samples = trainer.position.best, manifest.subset("train")
     if best is not None and best.epoch == 0 and trainer.solved_outputs is not None:
-        return trainer.solved_outputs
-    samples = sorted(manifest.subset("train"), key=lambda sample: sample.sha256)
-    chosen = samples[:TRAIN_IMAGES_FOR_DIAGNOSIS]
+        return _checked(trainer.solved_outputs, samples)
+    chosen = sorted(samples, key=lambda sample: sample.sha256)[:TRAIN_IMAGES_FOR_DIAGNOSIS]
     loaded = trainer.train_loader
     loader = trainer.classifier.loader(chosen, workers=loaded.workers, pixels=loaded.pixels)
-    return run_over(trainer.classifier, loader)
+    return _checked(run_over(trainer.classifier, loader), chosen)
 
 
-def _right(outputs: Outputs) -> tuple[int, int]:
-    correct = int((outputs.values.argmax(dim=1) == outputs.labels).sum())
-    return correct, len(outputs.labels)
+def _tally(outputs: Outputs) -> Tally:
+    right = outputs.values.argmax(dim=1) == outputs.labels
+    return Tally.of(right.tolist(), outputs.identities)
 
 
 def _write_predictions(
@@ -116,7 +146,12 @@ def _write_predictions(
     classes: Sequence[str],
     outputs: Sequence[tuple[str, Sequence[Sample], Outputs]],
 ) -> None:
-    """Write `predictions.csv`: per image of validation and test what was predicted."""
+    """Write `predictions.csv`: per image of validation and test what was predicted.
+
+    With the probability of each class, or, of more than 100, of the five most probable ones.
+    """
+    many = len(classes) > DENSE_CLASSES
+    shares = [f"{what} {rank}" for rank in range(1, TOP + 1) for what in ("class", "p")]
     head = ["path", "split", "label", "prediction", "confidence", "correct"]
     # File names need not be valid text: their bytes are written as they are.
     with (
@@ -124,10 +159,18 @@ def _write_predictions(
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow([*head, *(f"p({name})" for name in classes)])
+        writer.writerow([*head, *(shares if many else (f"p({name})" for name in classes))])
         for split, samples, output in outputs:
-            rows: Tensor = probabilities(output.values)
+            rows = (row for part in torch.split(output.values, 1024) for row in probabilities(part))
             for sample, row in zip(samples, rows, strict=True):
                 best = int(row.argmax())
                 facts = [classes[best], float(row[best]), classes[best] == sample.label]
-                writer.writerow([sample.path, split, sample.label, *facts, *row.tolist()])
+                each = _top(row, classes) if many else row.tolist()
+                writer.writerow([sample.path, split, sample.label, *facts, *each])
+
+
+def _top(row: Tensor, classes: Sequence[str]) -> list[str | float]:
+    """Return the most probable classes, each followed by its probability."""
+    values, order = row.sort(descending=True, stable=True)
+    named = zip(order[:TOP].tolist(), values[:TOP].tolist(), strict=True)
+    return [cell for index, value in named for cell in (classes[index], value)]

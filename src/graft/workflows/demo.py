@@ -337,8 +337,8 @@ def _against_control(fits: Mapping[str, Fit]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name in (name for name in fits if name != CONTROL):
         assert right[name].keys() == control.keys(), "all are tested on the same images"
-        better = sum(right[name][path] and not control[path] for path in control)
-        worse = sum(control[path] and not right[name][path] for path in control)
+        better = sum(right[name][image] and not control[image] for image in control)
+        worse = sum(control[image] and not right[name][image] for image in control)
         found[name] = {
             "difference": (better - worse) / len(control),
             "interval": list(difference_interval(better, worse, len(control))),
@@ -354,8 +354,9 @@ def _against_control(fits: Mapping[str, Fit]) -> dict[str, dict[str, Any]]:
 
 
 def _right(run: Path) -> dict[str, bool]:
-    """Return which test images a run has right."""
-    return {row["path"]: row["label"] == row["prediction"] for row in _tested(run)}
+    """Return which distinct test images a run has right; copies of one are no further evidence."""
+    identity = {sample.path: sample.identity for sample in Manifest.load(Run(run).manifest).samples}
+    return {identity[row["path"]]: row["label"] == row["prediction"] for row in _tested(run)}
 
 
 def _tested(run: Path) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ def evaluate(
             f"'{data}' holds no readable image to evaluate on.",
             "Give a folder with one folder of images per class.",
         )
-    outputs = run(classifier, classifier.loader(samples, workers=workers))
+    outputs = replace(
+        run(classifier, classifier.loader(samples, workers=workers)),
+        identities=tuple(sample.identity for sample in samples),
+    )
     return {
         **classifier.task.metrics(outputs),
         "split": chosen or "all",

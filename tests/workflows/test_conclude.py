@@ -1,0 +1,83 @@
+"""Promises of a run's last numbers: copies are no evidence, and many classes stay small."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+
+import graft
+from graft.errors import DataError, DivergedError
+from graft.report.html import write_report
+from graft.run import Run
+from tests.workflows.conftest import write_photos
+
+TINY = {"backbone": "graft-small", "image_size": 16, "batch_size": 8, "augment": "none"}
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A run whose validation holds 8 distinct images, each ten times."""
+    root = tmp_path_factory.mktemp("copies")
+    counts = {f"{split}/{name}": 4 for split in ("train", "val") for name in ("red", "green")}
+    for image in sorted((write_photos(root / "data", counts) / "val").rglob("*.png")):
+        for number in range(9):
+            shutil.copy(image, image.with_name(f"{image.stem} copy {number}.png"))
+    return root / "data", graft.fit(root / "data", out=root / "run", **TINY)
+
+
+def test_eight_images_ten_times_each_count_as_eight(copied):
+    data, fitted = copied
+    result = fitted.result
+    assert (result["val_images"], result["val_distinct_images"]) == (80, 8)
+    assert result["val_accuracy"] == 1.0
+    assert result["val_interval"] == pytest.approx([0.6756, 1.0], abs=1e-4)
+    assert result["diagnosis"]["verdict"] == "undecided"
+    assert "8 distinct validation images" in result["diagnosis"]["evidence"]
+    found = graft.evaluate(fitted.run, data, split="val")
+    assert (found["images"], found["distinct_images"]) == (80, 8)
+    assert found["interval"] == result["val_interval"]
+    assert found["per_class"]["red"]["interval"] == pytest.approx([0.5101, 1.0], abs=1e-4)
+    page = write_report(fitted.run).read_text()
+    assert "80 validation images (8 distinct) right, 95% interval of the distinct 67.6" in page
+
+
+def test_outputs_that_are_not_numbers_are_named_by_evaluate(copied):
+    data, fitted = copied
+    broken = graft.load(fitted.run)
+    with torch.no_grad():
+        broken.head.linear.bias.fill_(float("nan"))
+    with pytest.raises(DataError, match="NaN or infinite for 80 of 80 images"):
+        graft.evaluate(broken, data, split="val")
+
+
+def test_outputs_that_are_not_numbers_are_named_by_fit(copied, tmp_path):
+    data, _ = copied
+    huge = {"lr": 1e30, "strategy": "full", "epochs": 1, "head_start": "random"}
+    with pytest.raises(DivergedError) as caught:
+        graft.fit(data, out=tmp_path / "run", **TINY, **huge)
+    assert caught.value.exit_code == 5
+    assert Run.open(tmp_path / "run").state()["state"] == "failed"
+
+
+def test_of_more_than_100_classes_the_files_hold_what_occurs(tmp_path):
+    counts = {f"{split}/c{number:03}": 2 for split in ("train", "val") for number in range(101)}
+    fitted = graft.fit(write_photos(tmp_path / "data", counts), out=tmp_path / "run", **TINY)
+    validation = Run.open(fitted.run).state()["validation"]
+    assert validation["confusion"] is None
+    assert sum(times for _, _, times in validation["confusion_pairs"]) == 202
+    with (fitted.run / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 202
+    assert len(rows[0]) == 6 + 2 * 5
+    for row in rows:
+        assert (row["class 1"], row["p 1"]) == (row["prediction"], row["confidence"])
+        shares = [float(row[f"p {rank}"]) for rank in range(1, 6)]
+        assert shares == sorted(shares, reverse=True)
+    assert (
+        "the 24 of 101 classes with the most mistakes" in (fitted.run / "report.html").read_text()
+    )
+    json.dumps(fitted.result, allow_nan=False)
