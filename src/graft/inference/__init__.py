@@ -10,6 +10,7 @@ from graft.inference.passes import (
     forward,
     padded_batches,
     probabilities,
+    require_finite,
     run,
     run_head,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "forward",
     "padded_batches",
     "probabilities",
+    "require_finite",
     "resting",
     "run",
     "run_head",
