@@ -22,7 +22,7 @@ class InTurns(graft.Loader):
     def prepare(self) -> InTurns:
         """Make the batches that wait for nothing."""
         self.made = [
-            replace(batch, images=torch.randn_like(batch.images)) for batch in super().epoch(0)
+            replace(batch, inputs=torch.randn_like(batch.inputs)) for batch in super().epoch(0)
         ]
         return self
 

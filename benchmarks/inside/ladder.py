@@ -38,13 +38,13 @@ def decoded(how: str, classifier: graft.Classifier, samples: list) -> Iterator[T
         return
     loader = graft.Loader(
         samples,
-        classifier.classes,
+        classifier.task,
         classifier.backbone.preprocess,
         batch_size=EAGER_BATCH,
         workers=1 if how == "one-thread" else None,
     )
     for batch in loader.epoch(0):
-        yield batch.images
+        yield batch.inputs
 
 
 @torch.inference_mode()

@@ -29,7 +29,7 @@ def main() -> None:
             pass
     decoded = time.perf_counter() - started
 
-    batches = [batch.images for loader in loaders for batch in loader.epoch(0)]
+    batches = [batch.inputs for loader in loaders for batch in loader.epoch(0)]
     prefix = FrozenPrefix(classifier.backbone, HEAD)
     prefix.rows(batches[0])
     started = time.perf_counter()

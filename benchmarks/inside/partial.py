@@ -36,12 +36,12 @@ def suffix_alone(options: Namespace, stage: str, epochs: int) -> list[float]:
     cut = Cut(classifier.backbone, stage)
     loader = graft.Loader(
         manifest.subset("train"),
-        manifest.classes,
+        classifier.task,
         classifier.backbone.preprocess,
         batch_size=recipe.batch_size,
         shuffle=True,
     )
-    batches = [(cut.prefix(batch.images), batch.labels) for batch in loader.epoch(1)]
+    batches = [(cut.prefix(batch.inputs), batch.targets) for batch in loader.epoch(1)]
     optimizer = build_optimizer(classifier, recipe)
     set_rates(optimizer, plan.phases[0], learning_rate(recipe, "partial"))
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)

@@ -52,5 +52,5 @@ def features(backbone: Backbone, task: Task) -> Tensor:
     """Return what a frozen trunk makes of the clean views of a task's images, (N, width)."""
     module = backbone.module.to(memory_format=torch.channels_last).eval()
     batch = eval_batch(torch.device("cpu"))
-    loader = Loader(task.images, (), backbone.preprocess, batch_size=batch, pad=True)
+    loader = Loader(task.images, None, backbone.preprocess, batch_size=batch, pad=True)
     return run(module, loader).values

@@ -102,9 +102,8 @@ class Model(Grafted):
         """
         return Loader(
             images,
-            (),
+            self.task,
             self.backbone.preprocess,
-            targets=self.task.targets(images),
             batch_size=self.eval_batch,
             workers=workers,
             pad=True,

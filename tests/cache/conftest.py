@@ -10,6 +10,7 @@ from graft.data.augment import augmentation
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
+from graft.tasks import Classification
 from tests.training.networks import make_backbone
 
 
@@ -40,7 +41,7 @@ def make_loader(manifest, backbone):
     def make(augment: str = "basic", *, seed: int = 0, split: str = "train", **options) -> Loader:
         return Loader(
             manifest.subset(split),
-            manifest.classes,
+            Classification(manifest.classes),
             backbone.preprocess,
             batch_size=4,
             augmentation=augmentation(augment),

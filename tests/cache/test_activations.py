@@ -39,8 +39,8 @@ def test_an_epoch_has_the_loaders_batches_in_its_order_wherever_rows_are_kept(
         rows.prepare(3)
         for own, other in zip(rows.epoch(5, 3), loader.epoch(5, view=3), strict=True):
             assert torch.equal(own.indices, other.indices)
-            assert torch.equal(own.labels, other.labels)
-            assert torch.equal(own.images, prefix.rows(other.images))
+            assert torch.equal(own.targets, other.targets)
+            assert torch.equal(own.inputs, prefix.rows(other.inputs))
 
 
 def test_an_image_goes_through_the_frozen_stages_once_per_view(make_loader, prefix, tmp_path):

@@ -19,7 +19,9 @@ from graft.data.pixel_cache import PixelCache
 from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.errors import DataError, RecipeError
+from graft.tasks import Classification
 
+ANTS = Classification(("ants",))
 SMALL = Preprocess(16)
 
 
@@ -30,7 +32,7 @@ def manifest(make_folder) -> Manifest:
 
 def loader_of(manifest: Manifest, split: str = "train", **options) -> Loader:
     options = {"batch_size": 4, **options}
-    return Loader(manifest.subset(split), manifest.classes, SMALL, **options)
+    return Loader(manifest.subset(split), Classification(manifest.classes), SMALL, **options)
 
 
 def decoding_threads() -> list[str]:
@@ -42,7 +44,7 @@ def images_by_index(loader: Loader, epoch: int = 0) -> dict[int, bytes]:
     return {
         int(index): image.numpy().tobytes()
         for batch in loader.epoch(epoch)
-        for index, image in zip(batch.indices, batch.images, strict=True)
+        for index, image in zip(batch.indices, batch.inputs, strict=True)
         if index >= 0
     }
 
@@ -50,15 +52,15 @@ def images_by_index(loader: Loader, epoch: int = 0) -> dict[int, bytes]:
 def test_a_class_missing_from_validation_does_not_shift_the_labels(manifest):
     (batch,) = loader_of(manifest, "val").epoch(0)
     assert manifest.classes == ("ants", "bees")
-    assert batch.labels.tolist() == [1, 1, 1]
+    assert batch.targets.tolist() == [1, 1, 1]
 
 
 def test_a_batch_is_normalised_float_in_channels_last(manifest):
     batch = next(loader_of(manifest).epoch(0))
-    assert batch.images.shape == (4, 3, 16, 16)
-    assert batch.images.dtype == torch.float32
-    assert batch.images.is_contiguous(memory_format=torch.channels_last)
-    assert batch.labels.dtype == batch.indices.dtype == torch.int64
+    assert batch.inputs.shape == (4, 3, 16, 16)
+    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
+    assert batch.targets.dtype == batch.indices.dtype == torch.int64
 
 
 def test_the_clean_batch_is_exactly_decode_view_normalise(manifest):
@@ -85,9 +87,9 @@ def test_every_kind_of_source_gives_the_same_pixels(make_folder, make_photo, ori
         decode(path),
         np.asarray(decode(path)),
     ]
-    (batch,) = Loader(sources, ("ants",), SMALL, batch_size=len(sources)).epoch(0)
-    assert all(torch.equal(image, batch.images[0]) for image in batch.images)
-    assert batch.labels.tolist() == [0, -1, -1, -1, -1, -1, -1]
+    (batch,) = Loader(sources, ANTS, SMALL, batch_size=len(sources)).epoch(0)
+    assert all(torch.equal(image, batch.inputs[0]) for image in batch.inputs)
+    assert batch.targets.tolist() == [0, -1, -1, -1, -1, -1, -1]
 
 
 @pytest.mark.parametrize("balanced", [True, False])
@@ -103,7 +105,7 @@ def test_every_sample_comes_exactly_once(manifest, batch_size, pad, shuffle, bal
     assert seen == Counter(range(13))
     for batch in batches:
         real = batch.indices >= 0
-        assert torch.equal(batch.labels[real], loader.labels[batch.indices[real]])
+        assert torch.equal(batch.targets[real], loader.targets[batch.indices[real]])
 
 
 def test_balanced_batches_differ_by_one_at_most(manifest):
@@ -116,9 +118,9 @@ def test_balanced_batches_differ_by_one_at_most(manifest):
 def test_padding_is_marked_and_zero(manifest):
     *_, last = loader_of(manifest, batch_size=8, pad=True).epoch(0)
     assert len(last) == 8
-    assert last.labels[5:].tolist() == last.indices[5:].tolist() == [-1] * 3
-    assert not last.images[5:].any()
-    assert last.images.is_contiguous(memory_format=torch.channels_last)
+    assert last.targets[5:].tolist() == last.indices[5:].tolist() == [-1] * 3
+    assert not last.inputs[5:].any()
+    assert last.inputs.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_neither_workers_nor_batch_size_nor_company_change_a_samples_augmentation(manifest):
@@ -126,8 +128,8 @@ def test_neither_workers_nor_batch_size_nor_company_change_a_samples_augmentatio
     alone = images_by_index(loader_of(manifest, workers=1, batch_size=2, **options), epoch=2)
     crowd = images_by_index(loader_of(manifest, workers=7, batch_size=5, **options), epoch=2)
     assert alone == crowd
-    classes, fewer = manifest.classes, manifest.subset("train")[5:]
-    rest = images_by_index(Loader(fewer, classes, SMALL, batch_size=3, **options), epoch=2)
+    task, fewer = Classification(manifest.classes), manifest.subset("train")[5:]
+    rest = images_by_index(Loader(fewer, task, SMALL, batch_size=3, **options), epoch=2)
     assert rest == {index - 5: image for index, image in alone.items() if index >= 5}
 
 
@@ -142,7 +144,7 @@ def test_each_epoch_and_each_seed_has_its_own_order_and_augmentation(manifest):
 
 def test_the_augmentation_of_unlabelled_sources_differs_between_them(make_photo):
     photo = make_photo()
-    loader = Loader([photo] * 4, (), SMALL, batch_size=4, augmentation=augmentation("crop(0.1)"))
+    loader = Loader([photo] * 4, None, SMALL, batch_size=4, augmentation=augmentation("crop(0.1)"))
     assert len(set(images_by_index(loader).values())) == 4
 
 
@@ -169,7 +171,7 @@ def test_a_file_that_becomes_unreadable_stops_the_epoch_and_is_named(manifest):
 
 def test_an_unknown_label_is_named(manifest):
     with pytest.raises(DataError, match="'bees'"):
-        Loader(manifest.subset("val"), ("ants", "wasps"), SMALL, batch_size=4)
+        Loader(manifest.subset("val"), Classification(("ants", "wasps")), SMALL, batch_size=4)
 
 
 @pytest.mark.parametrize("overlap", [True, False])
@@ -200,7 +202,7 @@ def test_what_is_decoded_ahead_is_bounded(batch_size, overlap, make_photo, monke
 
     monkeypatch.setattr("graft.data.loader.decode", counting)
     options = {"batch_size": batch_size, "workers": 2, "overlap": overlap}
-    batches = Loader([photo] * 400, (), SMALL, **options).epoch(0)
+    batches = Loader([photo] * 400, None, SMALL, **options).epoch(0)
     next(batches)
     threading.Event().wait(0.2)
     assert len(decoded) <= (5 * max(batch_size, 2) if overlap else 64)
@@ -218,8 +220,8 @@ def test_decoding_beside_the_network_and_in_turns_with_it_give_the_same_batches(
         for overlap in (True, False)
     )
     for one, other in zip(beside, in_turns, strict=True):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.targets, other.targets)
         assert torch.equal(one.indices, other.indices)
 
 
@@ -243,7 +245,7 @@ def test_a_view_of_a_picture_is_the_same_in_every_epoch(manifest):
         (batch,) = loader.epoch(number, view=view)
         return {
             index: image.numpy().tobytes()
-            for index, image in zip(batch.indices.tolist(), batch.images, strict=True)
+            for index, image in zip(batch.indices.tolist(), batch.inputs, strict=True)
         }
 
     assert images(*first) == images(*again) == images(7, None)
@@ -255,8 +257,8 @@ def test_some_pictures_come_in_the_order_asked_for_and_as_in_an_epoch(manifest):
     wanted = [11, 3, 7, 3, 0]
     some = list(loader.some(wanted, view=4))
     assert [batch.indices.tolist() for batch in some] == [wanted[:4], wanted[4:]]
-    assert torch.equal(torch.cat([batch.labels for batch in some]), loader.labels[wanted])
-    images = [image.numpy().tobytes() for batch in some for image in batch.images]
+    assert torch.equal(torch.cat([batch.targets for batch in some]), loader.targets[wanted])
+    images = [image.numpy().tobytes() for batch in some for image in batch.inputs]
     whole = images_by_index(loader, 4)
     assert images == [whole[index] for index in wanted]
 
@@ -291,9 +293,11 @@ def test_loaders_that_reduce_pictures_differently_do_not_share_them(make_folder,
     samples, pixels = scan(root).samples, PixelCache()
     for size in (16, 64, 16):
         options = {"batch_size": 1, "pixels": pixels}
-        (kept,) = Loader(samples, ("ants",), Preprocess(size), **options).epoch(0)
-        (fresh,) = Loader(samples, ("ants",), Preprocess(size), batch_size=1).epoch(0)
-        assert torch.equal(kept.images, fresh.images)
+        (kept,) = Loader(samples, Classification(("ants",)), Preprocess(size), **options).epoch(0)
+        (fresh,) = Loader(samples, Classification(("ants",)), Preprocess(size), batch_size=1).epoch(
+            0
+        )
+        assert torch.equal(kept.inputs, fresh.inputs)
     assert len(pixels) == 2
 
 
@@ -301,40 +305,44 @@ def test_only_pictures_known_by_their_content_are_kept(manifest):
     pixels = PixelCache()
     nameless = [replace(sample, sha256="") for sample in manifest.subset("train")]
     for sources in (nameless, [sample.path for sample in nameless]):
-        list(Loader(sources, manifest.classes, SMALL, batch_size=4, pixels=pixels).epoch(0))
+        list(
+            Loader(
+                sources, Classification(manifest.classes), SMALL, batch_size=4, pixels=pixels
+            ).epoch(0)
+        )
     assert len(pixels) == 0
 
 
 @pytest.mark.parametrize("overlap", [True, False])
 def test_what_comes_before_an_unreadable_picture_still_comes(make_photo, overlap):
     pictures = [make_photo(), make_photo(), b"", make_photo()]
-    batches = Loader(pictures, (), SMALL, batch_size=2, overlap=overlap).epoch(0)
+    batches = Loader(pictures, None, SMALL, batch_size=2, overlap=overlap).epoch(0)
     assert next(batches).indices.tolist() == [0, 1]
     with pytest.raises(DataError, match="zero bytes"):
         next(batches)
 
 
 def test_nothing_to_load_gives_no_batches():
-    loader = Loader([], (), SMALL, batch_size=4)
+    loader = Loader([], None, SMALL, batch_size=4)
     assert len(loader) == 0
     assert list(loader.epoch(0)) == []
 
 
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(RecipeError, match="batch size of 0"):
-        Loader([], (), SMALL, batch_size=0)
+        Loader([], None, SMALL, batch_size=0)
 
 
 def test_a_batch_moves_to_a_device_as_a_whole(manifest):
     moved = next(loader_of(manifest).epoch(0)).to("meta")
-    assert {t.device.type for t in (moved.images, moved.labels, moved.indices)} == {"meta"}
+    assert {t.device.type for t in (moved.inputs, moved.targets, moved.indices)} == {"meta"}
 
 
 def test_a_picture_that_cannot_be_read_becomes_padding_and_its_reason_is_noted(make_photo) -> None:
     failures: dict[int, str] = {}
     pictures = [b"", make_photo(), b"no picture", b"", make_photo(seed=1)]
     loader = Loader(
-        pictures, (), Preprocess(8), batch_size=2, pad=True, workers=2, failures=failures
+        pictures, None, Preprocess(8), batch_size=2, pad=True, workers=2, failures=failures
     )
     indices = [batch.indices.tolist() for batch in loader.epoch(0)]
     assert indices == [[1, -1], [-1, -1], [4, -1]]

@@ -44,7 +44,7 @@ def test_logits_are_those_of_the_plain_network(classifier: Classifier, loader: L
     batches = list(loader.epoch(0))
     classifier.eval()
     with torch.no_grad():
-        expected = torch.cat([classifier(batch.images) for batch in batches])[:11]
+        expected = torch.cat([classifier(batch.inputs) for batch in batches])[:11]
     classifier.train()
 
     values = run(classifier, loader).values

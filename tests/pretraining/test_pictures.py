@@ -8,6 +8,7 @@ from graft.data.preprocess import Preprocess
 from graft.pretraining.pictures import FolderPictures, GeneratedPictures
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
+from graft.tasks import Classification
 
 FEW = {"waves": 2, "superformulas": 1, "rosettes": 2, "fractals": 1, "strokes": 1, "textures": 3}
 
@@ -60,19 +61,17 @@ def folder():
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)) for _ in range(6)]
 
-    def make(views, classes=()):
+    def make(views, task=None):
         options = {"batch_size": 4}
         train = Loader(
             images,
-            classes,
+            task,
             Preprocess(16),
             augmentation=simclr_augmentation(16),
             shuffle=True,
             **options,
         )
-        return FolderPictures(
-            train, Loader(images, classes, Preprocess(16), **options), views=views
-        )
+        return FolderPictures(train, Loader(images, task, Preprocess(16), **options), views=views)
 
     return make
 
@@ -88,10 +87,10 @@ def test_a_folder_holds_out_clean_pictures_in_order(folder):
     pictures = folder(1)
     for batch in pictures.held_out(3):
         assert len(batch) == 3
-        again = next(iter(pictures.clean.epoch(0))).images[:3]
+        again = next(iter(pictures.clean.epoch(0))).inputs[:3]
         assert torch.equal(batch.views[0], again)
 
 
 def test_nothing_is_known_of_a_folder_without_labels(folder):
     assert folder(2).factors == {}
-    assert folder(1, ("ants", "bees")).factors == {"class": 2}
+    assert folder(1, Classification(("ants", "bees"))).factors == {"class": 2}

@@ -22,6 +22,7 @@ from graft.data.scan import scan
 from graft.data.transforms import ColorJitter, HorizontalFlip
 from graft.errors import DataError, RecipeError
 from graft.pretraining.views import RandomApply, pairs, simclr_augmentation
+from graft.tasks import Classification
 
 SIMCLR = simclr_augmentation(16)
 
@@ -34,7 +35,7 @@ def manifest(make_folder) -> Manifest:
 def loader_of(manifest: Manifest, samples=None, **options) -> Loader:
     options = {"batch_size": 4, "augmentation": SIMCLR, "shuffle": True, "seed": 5, **options}
     samples = manifest.samples if samples is None else samples
-    return Loader(samples, ("ants", "bees"), Preprocess(16), **options)
+    return Loader(samples, Classification(("ants", "bees")), Preprocess(16), **options)
 
 
 def by_index(loader: Loader, epoch: int = 0) -> dict[int, tuple[bytes, bytes]]:
@@ -61,7 +62,7 @@ def test_a_row_holds_two_different_views_of_one_picture(manifest):
     for pair in pairs(loader, 0):
         for view in (pair.first, pair.second):
             upright = torch.stack([view, view.flip(3)], dim=1)  # undo the flip, whichever it was
-            distance = (upright.unsqueeze(2) - pictures.images).square().mean((3, 4, 5)).amin(1)
+            distance = (upright.unsqueeze(2) - pictures.inputs).square().mean((3, 4, 5)).amin(1)
             assert distance.argmin(1).tolist() == pair.indices.tolist()
         assert not torch.equal(pair.first, pair.second)
 
@@ -130,7 +131,7 @@ def test_closing_stops_the_threads(manifest, overlap):
 def test_pictures_and_arrays_need_no_files(make_photo):
     photo = make_photo()
     loader = Loader(
-        [photo, np.asarray(photo)], (), Preprocess(16), batch_size=2, augmentation=SIMCLR
+        [photo, np.asarray(photo)], None, Preprocess(16), batch_size=2, augmentation=SIMCLR
     )
     (pair,) = pairs(loader, 0)
     assert pair.to("cpu").first.shape == (2, 3, 16, 16)

@@ -43,14 +43,14 @@ def test_mixup_blends_images_and_labels_by_the_same_share_and_partner(seed, step
 
     def spy(inner, batch, progress):
         seen.append(batch)
-        return {"spy": batch.images.sum()}
+        return {"spy": batch.inputs.sum()}
 
     Mixup(spy, classes=3, alpha=0.4)(model, BATCH, Progress(step, 99, 1, seed))
     blend = seen[0]
     target = functional.one_hot(LABELS, 3).float()
     both = torch.cat([IMAGES.flatten(1), target], dim=1)
-    blended = torch.cat([blend.images.flatten(1), blend.labels], dim=1)
-    assert torch.allclose(blend.labels.sum(dim=1), torch.ones(4), atol=1e-5)
+    blended = torch.cat([blend.inputs.flatten(1), blend.targets], dim=1)
+    assert torch.allclose(blend.targets.sum(dim=1), torch.ones(4), atol=1e-5)
     matches = 0
     for row, mixed in zip(both, blended, strict=True):
         for partner in both:
@@ -74,5 +74,5 @@ def test_mixup_repeats_for_the_same_seed_and_step_and_not_for_the_next():
         Mixup(spy, classes=3)(model, BATCH, Progress(step, 9, 1, 0))
         return seen[0]
 
-    assert torch.equal(blend(3).images, blend(3).images)
-    assert not torch.equal(blend(3).labels, blend(4).labels)
+    assert torch.equal(blend(3).inputs, blend(3).inputs)
+    assert not torch.equal(blend(3).targets, blend(4).targets)

@@ -31,7 +31,7 @@ def data() -> tuple[Outputs, Outputs]:
 
 def test_it_is_told_how_the_head_was_chosen(data: tuple[Outputs, Outputs]) -> None:
     train, val = data
-    solution = solve(train.values, train.labels, 3)
+    solution = solve(train.values, train.targets, 3)
 
     told = describe(solution, train, val)
 
@@ -46,7 +46,7 @@ def test_where_there_was_nothing_to_choose_by_it_says_so(data: tuple[Outputs, Ou
     _, val = data
     train = Outputs(torch.eye(8)[:3], torch.arange(3))
 
-    told = describe(solve(train.values, train.labels, 3), train, val)
+    told = describe(solve(train.values, train.targets, 3), train, val)
 
     assert (told["folds"], told["images"], told["tried"], told["loss"]) == (0, 0, 0, None)
 
@@ -54,7 +54,7 @@ def test_where_there_was_nothing_to_choose_by_it_says_so(data: tuple[Outputs, Ou
 def test_an_edge_is_told(data: tuple[Outputs, Outputs]) -> None:
     train, val = data
 
-    assert describe(solve(train.values, train.labels, 3, strengths=(1e-6, 1e-5)), train, val)[
+    assert describe(solve(train.values, train.targets, 3, strengths=(1e-6, 1e-5)), train, val)[
         "at_edge"
     ]
 
@@ -63,15 +63,15 @@ def test_beside_it_stands_what_the_same_features_give_without_learning(
     data: tuple[Outputs, Outputs],
 ) -> None:
     train, val = data
-    known, labels, asked = train.values.numpy(), train.labels.numpy(), val.values.numpy()
+    known, labels, asked = train.values.numpy(), train.targets.numpy(), val.values.numpy()
 
-    told = describe(solve(train.values, train.labels, 3), train, val)
+    told = describe(solve(train.values, train.targets, 3), train, val)
 
     for key, scores in (
         ("prototypes", prototypes(known, labels, asked)),
         ("knn", knn(known, labels, asked, k=10)),
     ):
-        assert told[key] == pytest.approx((scores.argmax(axis=1) == val.labels.numpy()).mean())
+        assert told[key] == pytest.approx((scores.argmax(axis=1) == val.targets.numpy()).mean())
 
 
 def test_neighbours_are_not_sought_among_many_images(
@@ -80,4 +80,4 @@ def test_neighbours_are_not_sought_among_many_images(
     train, val = data
     monkeypatch.setattr(classification, "NEIGHBOURS_AMONG", 59)
 
-    assert describe(solve(train.values, train.labels, 3), train, val)["knn"] is None
+    assert describe(solve(train.values, train.targets, 3), train, val)["knn"] is None

@@ -95,7 +95,7 @@ def make_trainer(manifest: Manifest) -> MakeTrainer:
         plan = plan or make_plan(strategy, STAGES, epochs=epochs, lr=0.02, options=strategy_options)
         train = Loader(
             manifest.subset("train"),
-            manifest.classes,
+            classifier.task,
             backbone.preprocess,
             batch_size=settings.batch_size,
             shuffle=True,

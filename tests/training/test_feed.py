@@ -33,7 +33,7 @@ def probe(manifest):
         backbone = make_backbone([(False, False), (True, True)], far=True, seed=0)
         classifier = Classifier(backbone, LinearHead(backbone.width, 3), manifest.classes)
         loader = Loader(
-            manifest.subset("train"), manifest.classes, backbone.preprocess, batch_size=8
+            manifest.subset("train"), classifier.task, backbone.preprocess, batch_size=8
         )
         listener = Hears()
         trainer = Trainer(

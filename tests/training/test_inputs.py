@@ -63,7 +63,7 @@ def train(manifest, backbone, plan, cache, *, augment="none", options=None):
     classifier = Classifier(own, head, manifest.classes)
     loader = Loader(
         manifest.subset("train"),
-        manifest.classes,
+        classifier.task,
         own.preprocess,
         batch_size=8,
         augmentation=augmentation(augment),

@@ -9,7 +9,6 @@ from graft.data.loader import Batch
 from graft.errors import ResourceError
 from graft.strategies import Phase, Plan, make_plan
 from graft.tasks import CrossEntropy, Progress
-from graft.training.steps import cut
 from tests.training.conftest import STAGES, state
 
 
@@ -55,7 +54,7 @@ def test_an_image_that_alone_is_too_large_is_a_resource_error(make_trainer):
 
 def test_a_batch_cut_into_parts_loses_no_image():
     batch = Batch(torch.arange(7.0).view(7, 1, 1, 1), torch.arange(7), torch.arange(7))
-    parts = list(cut(batch, 3))
+    parts = list(batch.split(3))
     assert torch.cat([part.indices for part in parts]).tolist() == list(range(7))
     assert {len(part) for part in parts} == {2, 3}
 

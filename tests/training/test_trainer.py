@@ -344,7 +344,7 @@ def test_the_training_loss_is_the_mean_over_images_not_over_batches(make_trainer
         def __call__(self, model, batch, progress):
             self.sizes.append(len(batch))
             value = 1.0 if len(batch) == 8 else 2.0
-            return {"constant": model(batch.images).sum() * 0 + value}
+            return {"constant": model(batch.inputs).sum() * 0 + value}
 
     objective: Objective = PerBatch()
     trainer = make_trainer(epochs=1, folder=tmp_path / "r", trainer={"objective": objective})
@@ -394,7 +394,7 @@ def test_a_solved_head_is_not_beaten_by_gradient_steps_on_its_own_loss(make_trai
     trainer = make_trainer("probe", epochs=0)
     trainer.train()
     outputs = trainer.solved_outputs
-    loss = torch.nn.functional.cross_entropy(outputs.values, outputs.labels)
+    loss = torch.nn.functional.cross_entropy(outputs.values, outputs.targets)
     assert loss < 1.0986  # what guessing among three classes costs
 
 

@@ -51,7 +51,7 @@ class Activations:
         with self.shelf.writer() as writer:
             for batch in self.loader.some(self.missing(view), view):
                 names = self._ids(batch.indices.tolist(), view)
-                writer.add(names, self.prefix.rows(batch.images).numpy())
+                writer.add(names, self.prefix.rows(batch.inputs).numpy())
                 if told is not None:
                     told(len(batch))
 
@@ -62,11 +62,11 @@ class Activations:
         """
         if self.shelf is None:
             for batch in self.loader.epoch(number, view=view):
-                yield replace(batch, images=self.prefix.rows(batch.images))
+                yield replace(batch, inputs=self.prefix.rows(batch.inputs))
             return
         for rows in self.loader.batches(number):
             indices = torch.from_numpy(rows)
-            yield Batch(self.read(rows.tolist(), view), self.loader.labels[indices], indices)
+            yield Batch(self.read(rows.tolist(), view), self.loader.targets[indices], indices)
 
     def read(self, positions: Sequence[int], view: int) -> Tensor:
         """Return the rows (N, size) of images; those that are missing or damaged are made."""
@@ -92,7 +92,7 @@ class Activations:
         made = torch.empty(len(positions), self.prefix.size)
         done = 0
         for batch in self.loader.some(positions, view):
-            made[done : done + len(batch)] = self.prefix.rows(batch.images)
+            made[done : done + len(batch)] = self.prefix.rows(batch.inputs)
             done += len(batch)
             if told is not None:
                 told(len(batch))

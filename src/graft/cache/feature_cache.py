@@ -175,7 +175,7 @@ class FeatureCache:
         loader, prefix = activations.loader, activations.prefix
         positions = list(range(min(PROOF_IMAGES, len(loader.samples))))
         batch = next(iter(loader.some(positions, view)))
-        return prefix.differs(batch.images, activations.read(positions, view))
+        return prefix.differs(batch.inputs, activations.read(positions, view))
 
     def trunk(self, backbone: Backbone, weights: str, images: int, precision: str) -> FrozenPrefix:
         """Return what makes the features of training images, by the engine that pays for so many.
@@ -321,6 +321,6 @@ def _seconds_to_make(loader: Loader, view: int, prefix: FrozenPrefix) -> float:
     for _ in range(2):
         started = time.perf_counter()
         for batch in loader.some(positions, view):
-            prefix.rows(batch.images)
+            prefix.rows(batch.inputs)
         best = min(best, (time.perf_counter() - started) / len(positions))
     return best

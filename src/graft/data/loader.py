@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from graft.data.manifest import Sample
 from graft.data.pixel_cache import PixelCache
 from graft.data.preprocess import Preprocess
 from graft.data.threads import Rows, made_by_threads
-from graft.errors import DataError, RecipeError, nearest
+from graft.errors import DataError, RecipeError
 
 UNLABELLED = -1
 PADDING = -1
@@ -28,28 +29,56 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """N pictures that go through the network together.
+    """N examples that go through the network together.
 
     Args:
-        images: float32 of shape (N, channels, H, W), normalised, channels-last.
-        labels: int64 of shape (N,): position in the class names, or -1 where there is no label.
+        inputs: What the network takes: images as float32 of shape (N, channels, H, W), normalised,
+            channels-last; or activations (N, size), which frozen stages made of them.
+        targets: What the network owes each example, shape (N, ...); for classification int64 of
+            shape (N,). -1 or NaN where there is no target.
         indices: int64 of shape (N,): position in the loader's samples, or -1 for padding.
+        streams: Further batches by name that an objective looks at beside this one, such as an
+            unlabelled target domain or another view of the same images.
     """
 
-    images: torch.Tensor
-    labels: torch.Tensor
+    inputs: torch.Tensor
+    targets: torch.Tensor
     indices: torch.Tensor
+    streams: Mapping[str, Batch] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on `device`."""
+        """Return the batch, its streams included, on `device`."""
         return Batch(
-            self.images.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
+            self.inputs.to(device, non_blocking=True),
+            self.targets.to(device, non_blocking=True),
             self.indices.to(device, non_blocking=True),
+            {name: batch.to(device) for name, batch in self.streams.items()},
         )
 
+    def split(self, parts: int) -> Iterator[Batch]:
+        """Yield the batch in parts of nearly equal size, every stream cut alike.
+
+        Example:
+            >>> batch = Batch(torch.zeros(5, 1), torch.zeros(5), torch.arange(5))
+            >>> [part.indices.tolist() for part in batch.split(2)]
+            [[0, 1, 2], [3, 4]]
+        """
+        streams = {name: list(batch.split(parts)) for name, batch in self.streams.items()}
+        tensors = (self.inputs, self.targets, self.indices)
+        cut = zip(*(tensor.tensor_split(parts) for tensor in tensors), strict=True)
+        for index, (inputs, targets, indices) in enumerate(cut):
+            own = {name: pieces[index] for name, pieces in streams.items()}
+            yield Batch(inputs, targets, indices, own)
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.indices)
+
+
+class Targets(Protocol):
+    """Says what the network owes samples; every `graft.tasks.Task` does."""
+
+    def targets(self, samples: Sequence[object]) -> torch.Tensor:
+        """Return what the network owes each of N samples, shape (N, ...)."""
 
 
 class Loader:
@@ -61,7 +90,7 @@ class Loader:
 
     Args:
         samples: What to load: samples of a manifest, or anything `decode` reads.
-        classes: Class names in the order of the logits; labels are matched to it by name.
+        task: Says what the network owes each sample; None where there are no targets.
         preprocess: The input the network expects.
         batch_size: Most pictures in a batch.
         augmentation: Random changes for training; None shows the clean view.
@@ -72,9 +101,7 @@ class Loader:
             number. None does so where there is an accelerator.
         pixels: Keeps decoded pictures of samples between epochs, and may be shared by loaders;
             None decodes them each time.
-        targets: What the network owes each sample, shape (N, ...); None matches the samples' labels
-            to `classes`.
-        pad: Give every batch exactly `batch_size` rows, the last filled with zeros (label and
+        pad: Give every batch exactly `batch_size` rows, the last filled with zeros (target and
             index -1). Rows of batches of one size are computed alike, so a picture's logits do
             not depend on its companions, to the last bit.
         balanced: Without `pad`, let batch sizes differ by one at most instead of leaving a short
@@ -86,12 +113,12 @@ class Loader:
 
     Raises:
         RecipeError: `batch_size` is below one.
-        DataError: A sample's label is not among `classes`.
+        DataError: A sample's label is none that the task knows.
 
     Example:
         >>> red = Image.new("RGB", (40, 30), "red")
         >>> loader = Loader([red] * 5, (), Preprocess(8), batch_size=4)
-        >>> [tuple(batch.images.shape) for batch in loader.epoch(0)]
+        >>> [tuple(batch.inputs.shape) for batch in loader.epoch(0)]
         [(3, 3, 8, 8), (2, 3, 8, 8)]
         >>> padded = Loader([red] * 5, (), Preprocess(8), batch_size=4, pad=True)
         >>> [batch.indices.tolist() for batch in padded.epoch(0)]
@@ -101,7 +128,7 @@ class Loader:
     def __init__(
         self,
         samples: Sequence[Sample | Readable],
-        classes: Sequence[str],
+        task: Targets | None,
         preprocess: Preprocess,
         *,
         batch_size: int,
@@ -111,7 +138,6 @@ class Loader:
         workers: int | None = None,
         overlap: bool | None = None,
         pixels: PixelCache | None = None,
-        targets: torch.Tensor | None = None,
         pad: bool = False,
         balanced: bool = True,
         shard: tuple[int, int] = (0, 1),
@@ -120,7 +146,7 @@ class Loader:
         if batch_size < 1:
             raise RecipeError(f"A batch size of {batch_size} was given.", "Give at least 1.")
         self.samples = samples
-        self.classes = tuple(classes)
+        self.task = task
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.augmentation = augmentation
@@ -133,10 +159,8 @@ class Loader:
         self.balanced = balanced
         self.shard = shard
         self.failures = failures
-        self.labels = (
-            torch.tensor(_labels(samples, self.classes), dtype=torch.int64)
-            if targets is None
-            else targets
+        self.targets = (
+            torch.full((len(samples),), UNLABELLED) if task is None else task.targets(samples)
         )
 
     def __len__(self) -> int:
@@ -173,7 +197,7 @@ class Loader:
             if real.all():
                 yield batch
             else:
-                yield Batch(batch.images[real], batch.labels[real], batch.indices[real])
+                yield Batch(batch.inputs[real], batch.targets[real], batch.indices[real])
 
     def _load(self, batches: Sequence[Rows], view: int) -> Iterator[Batch]:
         threads = made_by_threads(
@@ -224,32 +248,19 @@ class Loader:
         pixels = self.preprocess.pixels([view for view in views if view is not None])
         images = self.preprocess.normalize(pixels)
         indices = torch.from_numpy(rows)
-        labels = self.labels[indices]
+        targets = self.targets[indices]
         missing = self.batch_size - len(rows)
         if self.pad and missing:
             images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
             images = images.contiguous(memory_format=torch.channels_last)
-            labels = torch.cat([labels, labels.new_full((missing, *labels.shape[1:]), UNLABELLED)])
+            blank = targets.new_full((missing, *targets.shape[1:]), UNLABELLED)
+            targets = torch.cat([targets, blank])
             indices = torch.cat([indices, indices.new_full((missing,), PADDING)])
-        return Batch(images, labels, indices)
+        return Batch(images, targets, indices)
 
 
 def _chunks(rows: Rows, size: int, count: int) -> list[Rows]:
     return [rows[start : start + size] for start in range(0, count * size, size)]
-
-
-def _labels(samples: Sequence[Sample | Readable], classes: tuple[str, ...]) -> list[int]:
-    position = {name: index for index, name in enumerate(classes)}
-    labels = []
-    for sample in samples:
-        name = sample.label if isinstance(sample, Sample) else ""
-        if name and name not in position:
-            raise DataError(
-                f"'{name}' is the label of an image, but no class of the model.",
-                f"The nearest classes are {nearest(name, classes)}.",
-            )
-        labels.append(position[name] if name else UNLABELLED)
-    return labels
 
 
 def _key(sample: Sample | Readable, row: int) -> int:

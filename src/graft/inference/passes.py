@@ -78,7 +78,7 @@ def forward(
     trunk, head = (module.trunk, module.head) if isinstance(module, Grafted) else (module, None)
     quick: nn.Module | None = None
     for batch in batches:
-        images = batch.images.to(device, memory_format=torch.channels_last)
+        images = batch.inputs.to(device, memory_format=torch.channels_last)
         if quick is None:
             quick = fold(trunk, images).module
         with resting(quick), autocast(device, precision):
@@ -86,7 +86,7 @@ def forward(
         output = output.float().contiguous()
         output = (output if head is None else _logits(head, output)).cpu()
         real = batch.indices >= 0
-        yield Batch(batch.images[real], batch.labels[real], batch.indices[real]), output[real]
+        yield Batch(batch.inputs[real], batch.targets[real], batch.indices[real]), output[real]
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Outputs:
 
     Args:
         values: Logits (N, classes) or features (N, width), float32, on the CPU.
-        labels: Shape (N,), int64.
+        targets: What they should be, shape (N, ...); for classes int64 of shape (N,).
         identities: What copies of one image share, such as its content hash, for each of the N;
             None where each image is distinct.
     """
 
     values: Tensor
-    labels: Tensor
+    targets: Tensor
     identities: tuple[str, ...] | None = None
 
 
@@ -120,13 +120,13 @@ def run(
         on_batch: Called after each batch, for progress.
         precision: As in `forward`.
     """
-    values, labels = [], []
+    values, targets = [], []
     for batch, output in forward(module, loader.epoch(0), precision):
         values.append(output)
-        labels.append(batch.labels)
+        targets.append(batch.targets)
         if on_batch is not None:
             on_batch(None)
-    return Outputs(torch.cat(values), torch.cat(labels))
+    return Outputs(torch.cat(values), torch.cat(targets))
 
 
 @torch.inference_mode()

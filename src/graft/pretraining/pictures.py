@@ -21,6 +21,7 @@ from graft.data.preprocess import Preprocess
 from graft.data.threads import Rows, made_by_threads
 from graft.pretraining.views import pairs
 from graft.procedural import Scenes
+from graft.tasks import Classification
 
 Drawing: TypeAlias = tuple[list[NDArray[np.uint8]], tuple[int, ...]]
 """The views of a picture, each (size, size, 3), and its labels."""
@@ -153,7 +154,8 @@ class FolderPictures:
 
     def __init__(self, loader: Loader, clean: Loader, *, views: int = 1) -> None:
         self.loader, self.clean, self.views = loader, clean, views
-        self.factors = {"class": len(loader.classes)} if loader.classes else {}
+        task = loader.task
+        self.factors = {"class": task.outputs} if isinstance(task, Classification) else {}
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -163,13 +165,13 @@ class FolderPictures:
         """Yield the batches of an epoch."""
         if self.views == 2:
             for pair in pairs(self.loader, number):
-                labels = self.loader.labels[pair.indices]
+                labels = self.loader.targets[pair.indices]
                 yield PretextBatch((pair.first, pair.second), labels[:, None])
             return
         for batch in self.loader.epoch(number):
-            yield PretextBatch((batch.images,), batch.labels[:, None])
+            yield PretextBatch((batch.inputs,), batch.targets[:, None])
 
     def held_out(self, count: int) -> Iterator[PretextBatch]:
         """Yield clean pictures: the first that the loader for them has."""
         for batch in self.clean.some(range(min(count, len(self.clean.samples))), 0):
-            yield PretextBatch((batch.images,), batch.labels[:, None])
+            yield PretextBatch((batch.inputs,), batch.targets[:, None])

@@ -126,7 +126,7 @@ def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
         >>> from graft.data.preprocess import Preprocess
         >>> picture = Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3))
         >>> options = {"batch_size": 2, "augmentation": simclr_augmentation(16)}
-        >>> loader = Loader([picture] * 3, (), Preprocess(16), **options)
+        >>> loader = Loader([picture] * 3, None, Preprocess(16), **options)
         >>> [(tuple(pair.first.shape), pair.indices.tolist()) for pair in pairs(loader, 0)]
         [((2, 3, 16, 16), [0, 1]), ((1, 3, 16, 16), [2])]
     """
@@ -144,4 +144,4 @@ def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
                 "A picture could be read for one of its two views only.",
                 "Keep the files in place while they are read.",
             )
-        yield PairBatch(one.images, other.images, one.indices)
+        yield PairBatch(one.inputs, other.inputs, one.indices)

@@ -129,7 +129,7 @@ class Classification:
     def score(self, outputs: Outputs) -> Score:
         """Return the accuracy, and the mean cross-entropy in nats as its loss."""
         return Score(
-            accuracy(outputs.values, outputs.labels), mean_loss(outputs.values, outputs.labels)
+            accuracy(outputs.values, outputs.targets), mean_loss(outputs.values, outputs.targets)
         )
 
     def tuned(self, validation: Outputs) -> Task:
@@ -138,7 +138,7 @@ class Classification:
 
     def metrics(self, outputs: Outputs) -> dict[str, Any]:
         """Return what `graft.evaluation.metrics.metrics` does."""
-        return metrics(outputs.values, outputs.labels, self.classes, outputs.identities)
+        return metrics(outputs.values, outputs.targets, self.classes, outputs.identities)
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Return probabilities (N, classes): softmax in double precision, to six places."""
@@ -174,7 +174,7 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         and "knn": the validation accuracy of the nearest class mean and of the 10 nearest training
         images' vote, the latter None where there are more than 1,000 of them.
     """
-    features, labels = train.values.numpy(), train.labels.numpy()
+    features, labels = train.values.numpy(), train.targets.numpy()
     asked, classes = val.values.numpy(), len(solution.bias)
     votes = None
     if len(features) <= NEIGHBOURS_AMONG:
@@ -188,6 +188,6 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         "images": solution.images,
         "loss": solution.scores.get(solution.strength),
         "temperature": solution.temperature,
-        "prototypes": accuracy(torch.from_numpy(means), val.labels),
-        "knn": None if votes is None else accuracy(torch.from_numpy(votes), val.labels),
+        "prototypes": accuracy(torch.from_numpy(means), val.targets),
+        "knn": None if votes is None else accuracy(torch.from_numpy(votes), val.targets),
     }

@@ -71,10 +71,10 @@ class CrossEntropy:
 
     def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return `{"cross_entropy": mean over the batch}`; labels are indices or probabilities."""
-        logits = model(batch.images)
+        logits = model(batch.inputs)
         weights = None if self.class_weights is None else self.class_weights.to(logits)
         loss = functional.cross_entropy(
-            logits.float(), batch.labels, weight=weights, label_smoothing=self.label_smoothing
+            logits.float(), batch.targets, weight=weights, label_smoothing=self.label_smoothing
         )
         return {"cross_entropy": loss}
 
@@ -100,11 +100,11 @@ class Mixup:
         """Return the wrapped objective's losses on blends seeded by (seed, step)."""
         rng = np.random.default_rng((progress.seed, progress.step, 0x6D1))
         share = float(rng.beta(self.alpha, self.alpha))
-        partner = torch.from_numpy(rng.permutation(len(batch.labels))).to(batch.labels.device)
-        target = functional.one_hot(batch.labels, self.classes).to(batch.images)
+        partner = torch.from_numpy(rng.permutation(len(batch.targets))).to(batch.targets.device)
+        target = functional.one_hot(batch.targets, self.classes).to(batch.inputs)
         blend = replace(
             batch,
-            images=torch.lerp(batch.images[partner], batch.images, share),
-            labels=torch.lerp(target[partner], target, share),
+            inputs=torch.lerp(batch.inputs[partner], batch.inputs, share),
+            targets=torch.lerp(target[partner], target, share),
         )
         return self.objective(model, blend, progress)

@@ -52,7 +52,7 @@ def solve_with_views(
     Returns:
         The solution, and the number of augmented views that it was fitted on.
     """
-    targets = train.labels
+    targets = train.targets
     best, used = fit(train.values, targets), 0
     views, count = [train.values], 1
     while used < most and best.scores:

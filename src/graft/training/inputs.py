@@ -124,7 +124,7 @@ class Rows:
                 for rows in torch.split(kept, classifier.eval_batch):
                     made = classifier(rows.to(classifier.device), above=above)
                     logits.append(made.float().cpu())
-        return Outputs(torch.cat(logits), self.val.loader.labels)
+        return Outputs(torch.cat(logits), self.val.loader.targets)
 
 
 def view_in(loader: Loader, views: int, epoch: int) -> int:

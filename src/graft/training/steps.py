@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graft.config import OptimizerOptions
-from graft.data.loader import Batch
 from graft.errors import ResourceError
 from graft.tasks import Progress
 from graft.training.optimizers import Staged, build_optimizer
@@ -29,16 +28,6 @@ class NotFiniteError(Exception):
 
     def __init__(self, what: str, step: int, epoch: int) -> None:
         super().__init__(f"{what} at step {step} of epoch {epoch}")
-
-
-class AnyBatch(Protocol):
-    """Images that go through a network together."""
-
-    def to(self, device: torch.device | str) -> AnyBatch:
-        """Return the batch on a device."""
-
-    def __len__(self) -> int:
-        """Return the number of images."""
 
 
 class StagedNetwork(Staged, Protocol):
@@ -84,7 +73,7 @@ class Steps:
         self.model, self._prepared = accelerator.prepare(network, self.optimizer)
 
     def take(
-        self, batch: AnyBatch, progress: Progress, model: Any, parts: int | None = None
+        self, batch: Any, progress: Progress, model: Any, parts: int | None = None
     ) -> dict[str, float]:
         """Take one step on a batch, in parts whose gradients add up to the whole's.
 
@@ -108,7 +97,7 @@ class Steps:
         self.optimizer.zero_grad(set_to_none=True)
         totals: dict[str, float] = {}
         try:
-            for part in cut(batch, parts) if parts > 1 else (batch,):
+            for part in batch.split(parts) if parts > 1 else (batch,):
                 share = len(part) / len(batch)
                 with self.accelerator.autocast():
                     losses = self.objective(model, part.to(self.accelerator.device), progress)
@@ -147,16 +136,3 @@ class Steps:
         """Make the network a plain module again."""
         if self.model is not self.network or self.options.precision != "fp32":
             self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-
-
-def cut(batch: Any, parts: int) -> Iterator[Batch]:
-    """Cut a batch into parts of nearly equal size."""
-    return (
-        Batch(*part)
-        for part in zip(
-            batch.images.tensor_split(parts),
-            batch.labels.tensor_split(parts),
-            batch.indices.tensor_split(parts),
-            strict=True,
-        )
-    )

@@ -172,14 +172,14 @@ class Trainer:
         """Fit a linear head to convergence on the frozen trunk's features."""
         classifier = self.classifier
         features = self.feed.features(self.position.fingerprints or {})
-        targets = self.feed.clean.labels
+        targets = self.feed.clean.targets
         with self.watch("train"):
             head = classifier.head
             assert isinstance(head, LinearHead), "only a linear head can be solved"
             augmented = self.train_loader.augmentation is not None
             solved = self.task.solve(
                 Outputs(features.train, targets),
-                Outputs(features.val, self.val_loader.labels),
+                Outputs(features.val, self.val_loader.targets),
                 features.view,
                 views=self.options.views or 0 if augmented else 0,
                 options=self.options,
@@ -189,7 +189,7 @@ class Trainer:
             solved.solution.install(head)
             self.position.probe = solved.record
         batch = classifier.eval_batch
-        outputs = Outputs(run_head(head, features.val, batch), self.val_loader.labels)
+        outputs = Outputs(run_head(head, features.val, batch), self.val_loader.targets)
         self.solved_outputs = Outputs(run_head(head, features.train, batch), targets)
         self.position.solved = True
         exact = self.options.precision == "fp32"

@@ -137,7 +137,7 @@ def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
 
 
 def _tally(outputs: Outputs) -> Tally:
-    right = outputs.values.argmax(dim=1) == outputs.labels
+    right = outputs.values.argmax(dim=1) == outputs.targets
     return Tally.of(right.tolist(), outputs.identities)
 
 

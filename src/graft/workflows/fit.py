@@ -301,7 +301,7 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
     pixels = cache.pictures([*images, *val_images], preprocess, looks=job.plan.epochs)
     train = Loader(
         images,
-        manifest.classes,
+        classifier.task,
         preprocess,
         batch_size=recipe.training.batch_size,
         augmentation=augmentation(recipe.data.augment),

@@ -40,6 +40,7 @@ from graft.pretraining.vicreg import VICReg
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
 from graft.run import Run, keep_lines, next_folder, now
+from graft.tasks import Classification
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, require_device
 
@@ -300,11 +301,11 @@ def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | N
             views=views,
             workers=recipe.workers,
         )
-    classes = manifest.classes if views == 1 else ()
+    task = Classification(manifest.classes) if views == 1 else None
     train = manifest.subset("train")
     loader = Loader(
         train,
-        classes,
+        task,
         preprocess,
         batch_size=options.batch_size,
         augmentation=changes,
@@ -315,7 +316,7 @@ def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | N
     )
     clean = Loader(
         manifest.subset("val") if views == 1 else train,
-        classes,
+        task,
         preprocess,
         batch_size=options.batch_size,
         workers=recipe.workers,
