@@ -117,10 +117,10 @@ class Loader:
 
     Example:
         >>> red = Image.new("RGB", (40, 30), "red")
-        >>> loader = Loader([red] * 5, (), Preprocess(8), batch_size=4)
+        >>> loader = Loader([red] * 5, None, Preprocess(8), batch_size=4)
         >>> [tuple(batch.inputs.shape) for batch in loader.epoch(0)]
         [(3, 3, 8, 8), (2, 3, 8, 8)]
-        >>> padded = Loader([red] * 5, (), Preprocess(8), batch_size=4, pad=True)
+        >>> padded = Loader([red] * 5, None, Preprocess(8), batch_size=4, pad=True)
         >>> [batch.indices.tolist() for batch in padded.epoch(0)]
         [[0, 1, 2, 3], [4, -1, -1, -1]]
     """
