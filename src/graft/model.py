@@ -149,9 +149,10 @@ class Model(Grafted):
         Some networks ask a state dict for torch's version marks, which neither a copy nor a
         safetensors file carries; the tensors come from this version, so its own marks hold.
         """
-        own = self.state_dict()
-        marked = type(own)(state)
-        marked._metadata = getattr(own, "_metadata", {})  # type: ignore[attr-defined]
+        marked = self.state_dict()
+        for name in marked.keys() - state.keys():
+            del marked[name]
+        marked.update(state)
         self.load_state_dict(marked)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:

@@ -93,18 +93,19 @@ def load_weights(
         [[1.0, 1.0]]
     """
     own = module.state_dict()
-    given = type(own)(
-        (name, value.to(own[name].dtype, copy=True) if name in own else value)
+    given = {
+        name: value.to(own[name].dtype, copy=True) if name in own else value
         for name, value in state.items()
         if not any(name.startswith(f"{path}.") for path in without)
-    )
+    }
     problems = _differences(own, given)
     if problems:
         guess = recognise()
         remedy = f"It fits '{guess}': choose that backbone." if guess else "Give weights that fit."
         raise BackboneError(f"{source} does not fit the backbone: {problems}.", remedy)
-    given._metadata = getattr(own, "_metadata", {})  # type: ignore[attr-defined]
-    module.load_state_dict(given, strict=False, assign=True)
+    # Into the module's own state dict, which carries torch's version marks with it.
+    own.update((name, given[name]) for name in own if name in given)
+    module.load_state_dict(own, assign=True)
 
 
 def _read(file: Path) -> Any:
