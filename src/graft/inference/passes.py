@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from graft.allocator import keep_freed_memory
 from graft.data.loader import Batch, Loader
 from graft.errors import DataError, GraftError
 from graft.inference.agreement import resting
@@ -73,7 +72,6 @@ def forward(
     Yields:
         Each batch's real rows and the module's output for them, on the CPU in float32.
     """
-    keep_freed_memory()
     device = next(module.parameters()).device
     trunk, head = (module.trunk, module.head) if isinstance(module, Grafted) else (module, None)
     quick: nn.Module | None = None
