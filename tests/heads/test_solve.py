@@ -131,3 +131,19 @@ def test_the_solution_goes_into_a_head():
     found, head = solve(features, labels, 3), LinearHead(6, 3)
     found.install(head)
     assert torch.allclose(head(features), features @ found.weight.T + found.bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("images", [12, 500])
+@pytest.mark.parametrize("value", [0.0, 3.0])
+@pytest.mark.parametrize("width", [4, 600])
+def test_features_that_never_vary_give_every_image_the_frequencies_of_the_classes(
+    images, value, width
+):
+    labels = torch.tensor([0] * (images // 2) + [1] * (images // 3))
+    labels = torch.cat([labels, torch.full((images - len(labels),), 2)])
+    found = solve(torch.full((images, width), value), labels, 3)
+    assert found.constant
+    assert not found.weight.any()
+    assert found.bias.softmax(0).tolist() == pytest.approx(
+        (labels.bincount() / images).tolist(), abs=1e-4
+    )

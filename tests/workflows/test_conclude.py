@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 import graft
 from graft.errors import DataError, DivergedError
@@ -81,3 +82,20 @@ def test_of_more_than_100_classes_the_files_hold_what_occurs(tmp_path):
         "the 24 of 101 classes with the most mistakes" in (fitted.run / "report.html").read_text()
     )
     json.dumps(fitted.result, allow_nan=False)
+
+
+@pytest.mark.parametrize("strategy", ["probe", "full"])
+def test_black_images_end_in_an_honest_warning(tmp_path, strategy):
+    for split in ("train", "val"):
+        for label, count in (("left", 4), ("right", 2)):
+            folder = tmp_path / "data" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                size = (20 + number, 20 + 7 * len(split) + len(label))
+                Image.new("RGB", size).save(folder / f"{number}.png")
+    fitted = graft.fit(tmp_path / "data", out=tmp_path / "run", strategy=strategy, epochs=1, **TINY)
+    assert fitted.result["val_accuracy"] == pytest.approx(2 / 3)
+    assert any("tells nothing apart" in warning for warning in fitted.result["warnings"])
+    [said] = fitted.classifier.predict(tmp_path / "data/val/right/0.png")
+    if strategy == "probe":
+        assert said.confidence == pytest.approx(2 / 3, abs=1e-3)

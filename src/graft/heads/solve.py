@@ -29,6 +29,8 @@ class Solution:
         images: On how many images the strength was chosen; 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided; 1 for not at all.
+        constant: Whether the features are the same for every image: nothing can be told apart, and
+            every image gets the classes' frequencies.
     """
 
     weight: Tensor
@@ -39,6 +41,7 @@ class Solution:
     images: int = 0
     folds: int = 0
     temperature: float = 1.0
+    constant: bool = False
 
     def install(self, head: LinearHead) -> None:
         """Write the solution into a head."""
@@ -131,4 +134,5 @@ def solve(
         probe.images,
         probe.folds,
         probe.temperature,
+        probe.constant,
     )

@@ -170,9 +170,10 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         JSON-ready: "strength" (the inverse L2 strength C), "at_edge" (whether it is the first or
         the last of those offered), "tried" (how many strengths were), "folds" and "images" (by
         which it was chosen; 0 where there was nothing to choose by), "loss" (cross-validated, in
-        nats per image, or None), "temperature" (by which the logits were divided), "prototypes"
-        and "knn": the validation accuracy of the nearest class mean and of the 10 nearest training
-        images' vote, the latter None where there are more than 1,000 of them.
+        nats per image, or None), "temperature" (by which the logits were divided), "constant"
+        (whether the features are the same for every image, so that nothing is learned),
+        "prototypes" and "knn": the validation accuracy of the nearest class mean and of the 10
+        nearest training images' vote, the latter None where there are more than 1,000 of them.
     """
     features, labels = train.values.numpy(), train.targets.numpy()
     asked, classes = val.values.numpy(), len(solution.bias)
@@ -188,6 +189,7 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         "images": solution.images,
         "loss": solution.scores.get(solution.strength),
         "temperature": solution.temperature,
+        "constant": solution.constant,
         "prototypes": accuracy(torch.from_numpy(means), val.targets),
         "knn": None if votes is None else accuracy(torch.from_numpy(votes), val.targets),
     }

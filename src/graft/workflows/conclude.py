@@ -31,6 +31,12 @@ TRAIN_IMAGES_FOR_DIAGNOSIS = 1000
 TOP = 5
 """Most probable classes in the table of predictions, where there are too many for all."""
 
+NOTHING_TOLD_APART = (
+    "The features of all training images are the same, so the solved head tells nothing apart and "
+    "gives every image the classes' frequencies. Check that the images are not blank, and that the "
+    "backbone's weights are not zero."
+)
+
 
 def conclude(
     run: Run,
@@ -71,6 +77,9 @@ def conclude(
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
     results_compared = len(trainer.position.scores) + trainer.position.solved
+    if (trainer.position.probe or {}).get("constant"):
+        trainer.listener.say(NOTHING_TOLD_APART)
+        warnings = [*warnings, NOTHING_TOLD_APART]
     plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
     result = {
         "run": str(run.folder),

@@ -39,12 +39,17 @@ class Design:
     basis: Array | None = None
     standardised: Array | None = None
 
+    @property
+    def constant(self) -> bool:
+        """Whether no feature varies, so that nothing can be told apart by them."""
+        return not self.inverse.any()
+
     @staticmethod
     def of(features: Array, shares: Array) -> Design:
         """Standardise features (N, D), rows weighed by (N,), and rotate them where rows are few."""
         rows, width = features.shape
         mean, inverse = _moments(features, shares / shares.sum())
-        if rows < width and rows <= REDUCED_ROWS:
+        if rows < width and rows <= REDUCED_ROWS and inverse.any():
             return _rotated((features - mean) * inverse, mean, inverse)
         columns = np.empty(features.shape, np.float32)
         for start in range(0, rows, _BLOCK_ROWS):

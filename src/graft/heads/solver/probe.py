@@ -37,6 +37,7 @@ class Probe:
         images: On how many images the strength was chosen, 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided.
+        constant: Whether no feature varies. Then the classes' frequencies are all that is learned.
     """
 
     weight: Array
@@ -47,6 +48,7 @@ class Probe:
     images: int
     folds: int
     temperature: float
+    constant: bool = False
 
 
 def fit_probe(
@@ -88,6 +90,7 @@ def fit_probe(
         drawn.images if choice.scores else 0,
         int(fold.max()) + 1 if choice.scores else 0,
         choice.temperature,
+        design.constant,
     )
 
 
