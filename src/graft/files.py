@@ -1,18 +1,36 @@
-"""Files that are either whole or absent: atomic writes, content hashes, full disks named."""
+"""Files that are either whole or absent: atomic writes, locks, content hashes, full disks named."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import re
+import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graft.errors import ResourceError
+from safetensors import SafetensorError
+
+from graft.errors import RecipeError, ResourceError
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp|\.tmp\w{6}")
+"""Names of files and folders that are being written: Graft's own, and those of safetensors."""
+
+LONGEST_NAME = 255
+"""Bytes that the name of a file may have on the usual file systems."""
+
+SUFFIX = 32
+"""Bytes by which the name of a temporary file is longer than that of its target."""
+
+NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system answers that cannot lock a folder, or nothing at all."""
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -29,16 +47,59 @@ def refusals_are_named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what the system refuses while `path` is written into a `ResourceError`."""
     try:
         yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise _refusal(path, OSError(code := int(number[1]), os.strerror(code))) from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(
-                f"The disk is full: '{path}' could not be written.",
-                "Free some space or choose another --out; what was complete before is kept.",
-            ) from error
-        raise ResourceError(
-            f"'{path}' cannot be written: {error.strerror or error}.",
-            "Choose a place that you may write to.",
-        ) from error
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: str | os.PathLike[str], error: OSError) -> ResourceError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(
+            f"The disk is full: '{path}' could not be written.",
+            "Free some space or choose another --out; what was complete before is kept.",
+        )
+    folder = Path(path).parent
+    if error.errno == errno.ENOENT and not folder.exists():
+        return ResourceError(
+            f"'{path}' cannot be written: the folder '{folder}' was moved, renamed or deleted.",
+            "Move it back; a run that was moved is continued with --resume and its new --out.",
+        )
+    return ResourceError(
+        f"'{path}' cannot be written: {error.strerror or error}.",
+        "Choose a place that you may write to.",
+    )
+
+
+def writable_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user chose for something new, if a file system can have it.
+
+    Raises:
+        RecipeError: It is empty, holds a NUL character, or one of its names is too long.
+        ResourceError: A folder on the way to it may not be searched.
+
+    Example:
+        >>> writable_path("runs/ants").name
+        'ants'
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        what = "holds a NUL character" if text else "is empty"
+        raise RecipeError(f"The path {text!r} {what}.", "Name a folder, such as runs/first.")
+    target = Path(text)
+    for name in target.parts:
+        if (length := len(os.fsencode(name))) > LONGEST_NAME - SUFFIX:
+            raise RecipeError(
+                f"The name '{name[:20]}…' has {length} bytes; at most {LONGEST_NAME - SUFFIX} "
+                "can be written.",
+                "Choose a shorter name.",
+            )
+    with refusals_are_named(target):
+        target.exists()
+    return target
 
 
 @contextmanager
@@ -60,7 +121,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         'whole'
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = temporary_for(target)
     try:
         with refusals_are_named(target):
             temporary.touch()
@@ -73,6 +134,92 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_for(target: Path) -> Path:
+    """Return a new name beside `target` for what will take its place."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder; its subfolders are not entered.
+
+    Only for whoever holds the folder: nobody else may be writing there.
+    """
+    for path in folder.glob(".*"):
+        if TEMPORARY.fullmatch(path.name):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder, as far as the system lets us."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold an existing folder: one process, one thread at a time.
+
+    The lock is advisory, on the folder itself, and the system releases it when the process ends,
+    however it ends. Where a folder cannot be locked (Windows, some network file systems), it is an
+    empty hidden file beside it; where nothing can, there is no lock.
+
+    Raises:
+        BlockingIOError: Somebody else holds it.
+        OSError: The folder is not there, or may not be read.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with locked(folder), locked(folder):
+        ...     pass
+        Traceback (most recent call last):
+        BlockingIOError: ...
+    """
+    place = folder.resolve(strict=True)
+    beside = place.with_name(f".{place.name}.lock")
+    descriptor = _lock(place) if sys.platform != "win32" else None
+    own = descriptor is None
+    if own:
+        descriptor = _lock(beside, os.O_RDWR | os.O_CREAT | getattr(os, "O_TEMPORARY", 0))
+    try:
+        yield
+    finally:
+        if own:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
+    """Return a locked descriptor of `path`; None where that cannot be."""
+    while True:
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in NO_LOCKS:
+                return None
+            if sys.platform == "win32" and error.errno in (errno.EACCES, errno.EDEADLK):
+                raise BlockingIOError(*error.args) from error
+            raise
+        os.close(descriptor)  # it was replaced or removed just before we had it
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError, RecipeError
-from graft.files import refusals_are_named, replacing, to_json, write_json
+from graft.files import (
+    TEMPORARY,
+    refusals_are_named,
+    replacing,
+    sweep,
+    to_json,
+    writable_path,
+    write_json,
+)
 
 FORMAT = 1
 """Version of the run folder's format that this release writes."""
@@ -31,8 +40,21 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], *, seed: int) -> Run:
+    def create(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        seed: int,
+        write: Callable[[Run], None] | None = None,
+    ) -> Run:
         """Make a new run folder in the state `running`.
+
+        A kill at any moment leaves a folder that can be used as if it were empty, or a whole start.
+
+        Args:
+            folder: New, or an existing empty folder.
+            seed: The run's seed.
+            write: Writes what else a run begins with: its recipe, its split.
 
         Raises:
             RecipeError: The folder already holds a run or other files; nothing is touched.
@@ -42,13 +64,27 @@ class Run:
         run = cls(Path(folder))
         with refusals_are_named(run.folder):
             run.folder.mkdir(parents=True, exist_ok=True)
-        run.update(
+        run._clear()
+        try:
+            run._begin(seed, write or (lambda run: None))
+        except BaseException:
+            run._clear()
+            raise
+        return run
+
+    def _begin(self, seed: int, write: Callable[[Run], None]) -> None:
+        """Write the first files: one that says that the start is not whole, and lastly that it is.
+
+        Until then everything in the folder is a temporary file or a file of this start.
+        """
+        self.update(
             format=FORMAT,
             state="running",
             graft=version("graftlearn"),
             versions=versions(),
             seed=seed,
-            started=now(),
+            started=None,
+            process=this_process(),
             finished=None,
             error=None,
             result=None,
@@ -56,18 +92,35 @@ class Run:
             test=None,
             audits=[],
         )
-        return run
+        write(self)
+        self.update(started=now())
 
-    @staticmethod
-    def refuse_taken(folder: str | os.PathLike[str]) -> None:
-        """Raise a `RecipeError` where a run, or anything else, already is in the folder."""
-        place = Path(folder)
-        if (place / "run.json").exists():
-            raise RecipeError(
-                f"'{folder}' already holds a run.",
-                "Choose another --out, or continue that run with --resume.",
-            )
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+    def _clear(self) -> None:
+        """Remove what is left of a start that was not whole."""
+        with refusals_are_named(self.folder):
+            sweep(self.folder)
+            for file in (self.manifest, self.recipe, self.state_file):  # the sign of it goes last
+                file.unlink(missing_ok=True)
+
+    @classmethod
+    def refuse_taken(cls, folder: str | os.PathLike[str]) -> None:
+        """Raise a `RecipeError` where a run, or anything else, already is in the folder.
+
+        What was left by a start that was killed counts as nothing.
+        """
+        run = cls(writable_path(folder))
+        with refusals_are_named(run.folder):
+            if not run.folder.exists():
+                return
+            names = {path.name for path in run.folder.iterdir()} if run.folder.is_dir() else {"."}
+        if run.state_file.name in names:
+            if run.has_begun():
+                raise RecipeError(
+                    f"'{folder}' already holds a run.",
+                    "Choose another --out, or continue that run with --resume.",
+                )
+            names -= {file.name for file in (run.state_file, run.recipe, run.manifest)}
+        if not all(TEMPORARY.fullmatch(name) for name in names):
             raise RecipeError(
                 f"'{folder}' already exists and is not an empty folder.",
                 "Choose another --out; Graft never writes among other files.",
@@ -134,6 +187,11 @@ class Run:
         """`predictions.csv`: per image of validation and test."""
         return self.folder / "predictions.csv"
 
+    @property
+    def report(self) -> Path:
+        """`report.html`: the run as one page."""
+        return self.folder / "report.html"
+
     def state(self) -> dict[str, Any]:
         """Read `run.json`.
 
@@ -149,6 +207,13 @@ class Run:
         if not isinstance(state, dict):
             raise DataError(f"'{self.state_file}' is damaged: it is not a JSON object.")
         return state
+
+    def has_begun(self) -> bool:
+        """Whether the start of the run was whole; a damaged `run.json` is that of a run."""
+        try:
+            return self.state().get("started", "unknown") is not None
+        except DataError:
+            return True
 
     def update(self, **changes: Any) -> None:
         """Change keys of `run.json`, atomically."""
@@ -188,12 +253,24 @@ def keep_lines(path: Path, last_step: int) -> None:
 
 
 def next_folder(dataset: str, backbone: str, strategy: str) -> Path:
-    """Return the first free `runs/<dataset>-<backbone>-<strategy>[-N]` of the current folder."""
+    """Make the first free `runs/<dataset>-<backbone>-<strategy>[-N]` of the current folder.
+
+    It is made at once, so that two processes that ask at the same time get two folders.
+    """
     network = Path(backbone.rpartition(":")[2]).name
     words = "-".join([Path(dataset).resolve().stem, network, strategy])
-    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in words)
-    candidates = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-    return next(folder for name in candidates if not (folder := Path("runs") / name).exists())
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in words)[:60]
+    for number in count(1):
+        folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        with refusals_are_named(folder), contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("there is always a next number")
+
+
+def this_process() -> dict[str, Any]:
+    """Return what names the process that works on a run, for whoever finds it in use."""
+    return {"pid": os.getpid(), "host": platform.node()}
 
 
 def now() -> str:

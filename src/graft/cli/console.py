@@ -21,3 +21,9 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
     """Print one JSON document to standard output; `indent=None` makes it a single line."""
     print(json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False))
     sys.stdout.flush()
+
+
+def somebody_reads() -> bool:
+    """Whether anybody still reads standard output, as far as writing to it has told."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return not getattr(raw, "lost", False)

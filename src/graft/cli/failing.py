@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from graft.cli.process import INTERRUPTED
 from graft.errors import GraftError, ResourceError
 
-INTERRUPTED = 130
 DEFECT = 1
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -30,10 +29,6 @@ def failing_kindly(command: Callable[..., None]) -> Callable[..., None]:
             command(**options)
         except typer.Exit:
             raise
-        except BrokenPipeError:
-            # Whoever read our output has seen enough, as with `| head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
         except BaseException as error:
             if isinstance(error, SystemExit | GeneratorExit):
                 raise
@@ -54,7 +49,7 @@ def failing_kindly(command: Callable[..., None]) -> Callable[..., None]:
 
 def _explain(error: BaseException) -> tuple[str, int]:
     """Return what to print and the exit code."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or _follows_an_interrupt(error):
         return "Interrupted.", INTERRUPTED
     if isinstance(error, GraftError):
         lines = [f"Error: {error.problem}", *filter(None, [error.remedy])]
@@ -70,4 +65,14 @@ def _explain(error: BaseException) -> tuple[str, int]:
         f"Error: {type(error).__name__}: {error}\n"
         "This should not have happened; --debug shows where it did.",
         DEFECT,
+    )
+
+
+def _follows_an_interrupt(error: BaseException) -> bool:
+    """Whether code that an interrupt met, such as an import, made another error of it."""
+    if isinstance(error, GraftError):
+        return False
+    cause = error.__cause__ or error.__context__
+    return cause is not None and (
+        isinstance(cause, KeyboardInterrupt) or _follows_an_interrupt(cause)
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
 from collections.abc import Mapping
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -34,10 +32,6 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: What follows `graft`; None takes the process's own.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        # File names need not be valid text; a lone surrogate is written as its JSON escape.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     build_app(next((word for word in given if word in VERBS), None))(given, prog_name="graft")
 
 
@@ -81,7 +75,3 @@ def _about(
 
 def _listed() -> None:
     """Stand in for a verb that was not called."""
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.console import err, print_json, somebody_reads
 
 
 def command(
@@ -52,6 +52,8 @@ def command(
             )
         else:
             print(f"{found.path}\t{found.label}\t{found.confidence:.1%}", flush=True)
+        if not somebody_reads():  # as with `| head`: nothing else comes of it
+            return
     if not read:
         raise DataError(f"None of {unreadable} images could be read.", "Check the files.")
 

@@ -1,15 +1,26 @@
-"""`graft` as a process of its own, which starts and ends quickly."""
+"""`graft` as a process of its own: its streams, its signals, its start and its end."""
 
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
+import io
 import os
+import signal
 import sys
 from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, SIGTERM or SIGHUP."""
 
 NEW_BEFORE_COLLECTING = 50_000
 """Objects that are made before Python looks for garbage among them; its own default is 700."""
+
+NOBODY_READS = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
+"""What the system answers when the other end of a pipe, a terminal or a socket is gone."""
 
 
 def run() -> None:
@@ -20,31 +31,127 @@ def run() -> None:
     features in the cache. So Python looks rarely; and once everybody who asked for it with `atexit`
     since then has been heard and all output is written, the process stops as it is.
     """
-    gc.set_threshold(NEW_BEFORE_COLLECTING)
+    signals = Signals()
     status = 1
 
     def end() -> None:
         os._exit(_written(status))
 
-    atexit.register(end)  # the first to come is the last to be called: before any other import
-    from graft.cli.main import main
-
     try:
+        atexit.register(end)  # the first to come is the last to be called: before any other import
+        signals.install()
+        gc.set_threshold(NEW_BEFORE_COLLECTING)
+        open_streams()
+        from graft.cli.main import main
+
         main()
-    except SystemExit as asked:
-        status = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
-        raise
+    except SystemExit as ended:
+        signals.ending = True
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if signals.received and status == 1:  # the parser has caught it, and says so
+            status = INTERRUPTED
+    except KeyboardInterrupt:
+        signals.ending = True
+        status = INTERRUPTED
+        with suppress(OSError):
+            print("Interrupted.", file=sys.stderr)
+    finally:
+        signals.ending = True
+
+
+class Signals:
+    """Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt`, and once all is over end the process.
+
+    A signal that the parent process had ignored, as `nohup` does, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.received = self.ending = False
+
+    def install(self) -> None:
+        """Listen from now on."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
+        self._shown = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.ending:
+            os._exit(INTERRUPTED)
+        self.received = True
+        raise KeyboardInterrupt
+
+    def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        """Interrupt again, a little later, where an interrupt met code that cannot raise it."""
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            self._shown(what)
+        elif hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._interrupt)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+
+class Outlet(io.FileIO):
+    """The raw end of standard output or error: when nobody reads any more, what is written is lost.
+
+    The work goes on: `graft fit ... 2>&1 | head -1` trains to the end.
+    """
+
+    lost = False
+
+    def write(self, data: Any, /) -> int:
+        """Write to the file, or to nobody."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in NOBODY_READS:
+                raise
+        self.lost = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+        return memoryview(data).nbytes
+
+
+def open_streams() -> None:
+    """Make all three standard streams usable, whatever the parent process has closed.
+
+    File names need not be valid text; a lone surrogate is written as its JSON escape.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # the next file that is opened would become a standard stream
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        given = getattr(sys, name)
+        if given is None or isinstance(getattr(given.buffer, "raw", given.buffer), io.FileIO):
+            if given is not None:
+                given.flush()
+            raw = Outlet(descriptor, "w", closefd=False)
+            given = io.TextIOWrapper(
+                io.BufferedWriter(raw),
+                encoding=given.encoding if given else "utf-8",
+                errors="backslashreplace",
+                line_buffering=descriptor == 2 or raw.isatty(),
+                write_through=bool(given and given.write_through),
+            )
+            setattr(sys, name, given)
 
 
 def _written(status: int) -> int:
     """Write what is still in the streams, and return the exit code after that."""
     from graft.errors import ResourceError
 
-    for stream in filter(None, (sys.stdout, sys.stderr)):
+    for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
-            continue  # whoever read it has seen enough, as with `| head`
         except (OSError, ValueError) as error:
             status = ResourceError.exit_code
             with suppress(OSError):  # there may be nobody to tell either

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from graft.errors import RecipeError
-from graft.files import refusals_are_named, sync_folder
+from graft.files import (
+    TEMPORARY,
+    locked,
+    refusals_are_named,
+    remove,
+    sync_folder,
+    temporary_for,
+    writable_path,
+)
 
 
 @contextmanager
@@ -36,20 +44,42 @@ def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
         >>> (place / "note.txt").read_text()
         'whole'
     """
-    target = Path(folder)
-    refuse_taken(target)
-    staged = target.absolute().with_name(f".{target.absolute().name}.{uuid.uuid4().hex[:12]}.tmp")
-    with refusals_are_named(target):
-        staged.mkdir(parents=True)
-    try:
-        yield staged
+    target = writable_path(folder)
+    with ExitStack() as held:
         with refusals_are_named(target):
-            if os.name == "nt" and target.exists():
-                target.rmdir()
-            staged.rename(target)  # over an empty folder, and over nothing else
-            sync_folder(staged.parent)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+            refuse_taken(target)
+            _sweep(target.absolute())
+            staged = _stage(target.absolute(), held)
+        try:
+            yield staged
+            with refusals_are_named(target):
+                if os.name == "nt" and target.exists():
+                    target.rmdir()
+                staged.rename(target)  # over an empty folder, and over nothing else
+                sync_folder(staged.parent)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _stage(target: Path, held: ExitStack) -> Path:
+    """Make a folder and hold it, so that nobody takes it for that of a dead process."""
+    while True:
+        staged = temporary_for(target)
+        staged.mkdir(parents=True)
+        # Somebody may have swept it in the instant before we hold it; then we take another.
+        with suppress(BlockingIOError, FileNotFoundError):
+            held.enter_context(locked(staged))
+            return staged
+
+
+def _sweep(target: Path) -> None:
+    """Remove the folders that processes which were killed staged for the same target."""
+    if not target.parent.is_dir():
+        return
+    for other in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        if TEMPORARY.fullmatch(other.name) and other.is_dir():
+            with suppress(OSError), locked(other):
+                remove(other)
 
 
 def refuse_taken(folder: Path) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from graft.errors import DataError
-from graft.files import refusals_are_named, sync_folder
+from graft.files import refusals_are_named, remove, sync_folder, temporary_for
 from graft.tasks import Score
 
 COMPLETE = "COMPLETE"
@@ -101,10 +101,9 @@ class Checkpoints:
             ResourceError: The disk is full; the checkpoints before stay as they are.
         """
         target = self.folder / f"step-{position.step}"
-        staged = self.folder / f".step-{position.step}.staged"
+        staged = temporary_for(target)
         with refusals_are_named(target):
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
             try:
                 save_file(_contiguous(model), staged / "model.safetensors")
@@ -121,11 +120,30 @@ class Checkpoints:
             except BaseException:
                 shutil.rmtree(staged, ignore_errors=True)
                 raise
-        kept = {target.name} | ({f"step-{position.best.step}"} if position.best else set())
+        self._drop_all_but(position)
+        return target
+
+    def recover(self) -> Position | None:
+        """Remove what a killed process left half written or had not dropped yet.
+
+        Only for whoever holds the run.
+
+        Returns:
+            What `position` does.
+        """
+        position = self.position()
+        if self.folder.is_dir():
+            self._drop_all_but(position)
+        return position
+
+    def _drop_all_but(self, position: Position | None) -> None:
+        steps = [position.step] if position else []
+        if position and position.best:
+            steps.append(position.best.step)
+        kept = {f"step-{step}" for step in steps}
         for other in self.folder.iterdir():
             if other.name not in kept:
-                shutil.rmtree(other, ignore_errors=True)
-        return target
+                remove(other)
 
     def complete(self) -> list[Path]:
         """Return the complete checkpoints, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -19,15 +19,17 @@ from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.scan import locate
-from graft.errors import GraftError, RecipeError
+from graft.errors import RecipeError
 from graft.model import Model
-from graft.run import Run, keep_lines, next_folder, now
+from graft.report.html import write_report
+from graft.run import Run, next_folder
 from graft.strategies import Plan
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, Trainer, learning_rate, require_device
 from graft.user_cache import feature_cache
 from graft.workflows.choose import settle_backbone
 from graft.workflows.conclude import conclude
+from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
     choose_plan,
     draft,
@@ -99,16 +101,24 @@ def fit(
     """
     watch, listener = Stopwatch(), listener or Silent()
     flags = {"path": None if data is None else os.fspath(data), **overrides}
-    if resume:
-        job = _reopen(flags, out, config, sets, watch)
-        state = job.run.state()
-        if state["state"] == "done":
-            listener.say(f"The run in '{out}' is already done.")
-            return Fit(job.run.folder, Model.load(job.run.folder), state["result"])
-    else:
+    if not resume:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
-        job = _start(recipe, out, watch, listener)
-    return _carry_out(job, listener, watch, explain)
+        with _start(recipe, out, watch, listener) as job:
+            return _carry_out(job, listener, watch, explain)
+    if out is None or config is not None:
+        raise RecipeError(
+            "--resume continues the run in --out with that run's own recipe.",
+            "Write `graft fit --resume --out RUN`, without --config.",
+        )
+    with resumed_run(out, "fit") as run:
+        job = _reopen(run, flags, sets, watch)
+        state = run.state()
+        if state["state"] != "done":
+            return _carry_out(job, listener, watch, explain)
+        if not run.report.exists():  # killed between the last number and the page that shows it
+            write_report(run.folder)
+        listener.say(f"The run in '{out}' is already done.")
+        return Fit(run.folder, Model.load(run.folder), state["result"])
 
 
 def plan_only(
@@ -180,11 +190,12 @@ class _Job:
     resume: bool
 
 
+@contextlib.contextmanager
 def _start(
     recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch, listener: Listener
-) -> _Job:
-    """Prepare a new run. What is quick to refuse comes before the images are read."""
-    out = out or recipe.out
+) -> Iterator[_Job]:
+    """Prepare a new run and hold it. What is quick to refuse comes before the images are read."""
+    out = recipe.out if out is None else out
     if out is not None:
         Run.refuse_taken(out)
 
@@ -209,32 +220,23 @@ def _start(
     if out is None:
         assert recipe.data.path is not None, "complete() asked for it"
         out = next_folder(recipe.data.path, recipe.backbone.name or "", plan.strategy)
-    run = Run.create(out, seed=recipe.seed)
-    write_yaml(recipe, run.recipe)
-    manifest.save(run.manifest)
-    return _Job(run, recipe, backbone, plan, manifest, warnings, resume=False)
+
+    def write(run: Run) -> None:
+        write_yaml(recipe, run.recipe)
+        manifest.save(run.manifest)
+
+    with new_run(out, seed=recipe.seed, write=write) as run:
+        yield _Job(run, recipe, backbone, plan, manifest, warnings, resume=False)
 
 
-def _reopen(
-    flags: Mapping[str, Any],
-    out: str | os.PathLike[str] | None,
-    config: str | os.PathLike[str] | None,
-    sets: Sequence[str],
-    watch: Stopwatch,
-) -> _Job:
+def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stopwatch) -> _Job:
     """Prepare to continue a run with its own recipe and its own split."""
-    if out is None or config is not None:
-        raise RecipeError(
-            "--resume continues the run in --out with that run's own recipe.",
-            "Write `graft fit --resume --out RUN`, without --config.",
-        )
-    run = Run.open(out)
     recipe = resolve(config=run.recipe)
     wanted = complete(resolve(flags, config=run.recipe, sets=sets))
     recipe = recipe.model_copy(update={name: getattr(wanted, name) for name in FREE_ON_RESUME})
     if wanted != recipe:
         raise RecipeError(
-            f"The run in '{out}' was started with {_difference(recipe, wanted)}.",
+            f"The run in '{run.folder}' was started with {_difference(recipe, wanted)}.",
             "Leave the option out to resume, or start a new run in another --out.",
         )
     with watch("data"):
@@ -261,8 +263,7 @@ def _difference(recorded: Recipe, wanted: Recipe) -> str:
 def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -> Fit:
     """Train, measure and write, and leave `run.json` saying how it ended."""
     run = job.run
-    try:
-        run.update(state="running", error=None)
+    with recorded(run, "fit", listener):
         for warning in job.warnings:
             listener.say(warning)
         cache = FeatureCache.at(
@@ -277,19 +278,10 @@ def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -
             if trainer.position.best is not None:
                 conclude(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
                 listener.say(f"The best model so far is in {run.model}.")
-            listener.say(f"Continue with: graft fit --resume --out {run.folder}")
             raise
         for refusal in cache.finish():
             listener.say(f"Not everything is kept for later runs: {refusal}")
         result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
-    except KeyboardInterrupt:
-        run.update(state="interrupted", finished=now())
-        raise
-    except BaseException as error:
-        # On a full disk this fails as well; the first error is the one that tells.
-        with contextlib.suppress(GraftError, OSError):
-            run.update(state="failed", error=str(error), finished=now())
-        raise
     return Fit(run.folder, trainer.classifier, result)
 
 
@@ -310,7 +302,7 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
         workers=recipe.workers,
         pixels=pixels,
     )
-    trainer = Trainer(
+    return Trainer(
         classifier,
         job.plan,
         train,
@@ -324,6 +316,3 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
         listener=listener,
         watch=watch,
     )
-    keep_lines(job.run.metrics, trainer.position.step)
-    keep_lines(job.run.steps, trainer.position.step)
-    return trainer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from graft.data.pixel_cache import PixelCache
 from graft.data.scan import locate, scan
 from graft.data.split import assign_splits
 from graft.data.unlabelled import scan_unlabelled
-from graft.errors import GraftError, RecipeError
+from graft.errors import RecipeError
 from graft.network import staying_offline
 from graft.pretraining.barlow_twins import BarlowTwins
 from graft.pretraining.contrast import BetweenViews
@@ -39,10 +38,11 @@ from graft.pretraining.supervised import FactorHeads, Factors
 from graft.pretraining.vicreg import VICReg
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
-from graft.run import Run, keep_lines, next_folder, now
+from graft.run import Run, next_folder, now, read_lines
 from graft.tasks import Classification
 from graft.timing import Stopwatch
 from graft.training import Listener, Silent, require_device
+from graft.workflows.lifecycle import new_run, recorded, resumed_run
 
 FREE_ON_RESUME = ("offline", "workers")
 SUPERVISED = "supervised"
@@ -102,34 +102,45 @@ def pretrain(
     watch, listener = Stopwatch(), listener or Silent()
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     if resume:
-        run, recipe = _reopen(flags, out, config, sets)
-        state = run.state()
-        if state["state"] == "done":
-            listener.say(f"The run in '{out}' is already done.")
-            return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
-        backbone = _backbone(recipe)
-        manifest = Manifest.load(run.manifest) if recipe.data.path else None
-        warnings: list[str] = []
-    else:
-        recipe = _complete(
-            resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
-        )
-        backbone = _backbone(recipe)  # what is quick to refuse comes before the images are read
+        if out is None or config is not None:
+            raise RecipeError(
+                "--resume continues the run in --out with that run's own recipe.",
+                "Write `graft pretrain --resume --out RUN`, without --config.",
+            )
+        with resumed_run(out, "pretrain") as run:
+            recipe = _reopen(run, flags, sets)
+            state = run.state()
+            if state["state"] == "done":
+                listener.say(f"The run in '{out}' is already done.")
+                return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
+            backbone = _backbone(recipe)
+            manifest = Manifest.load(run.manifest) if recipe.data.path else None
+            return _carry_out(run, recipe, backbone, manifest, [], True, listener, watch)
+    recipe = _complete(
+        resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
+    )
+    backbone = _backbone(recipe)  # what is quick to refuse comes before the images are read
+    out = recipe.out if out is None else out
+    if out is not None:
+        Run.refuse_taken(out)
+    with watch("data"):
+        manifest, warnings = _read(recipe)
+    fresh = recipe.backbone.start == "random"
+    lr = learning_rate(recipe.training, fresh=fresh)
+    training = recipe.training.model_copy(update={"lr": lr})
+    recipe = recipe.model_copy(update={"training": training, "out": None})
+    if out is None:
         name = recipe.data.path or "generated"
         assert recipe.method.name is not None, "completed"
-        out = out or recipe.out or next_folder(name, recipe.backbone.name, recipe.method.name)
-        Run.refuse_taken(out)
-        with watch("data"):
-            manifest, warnings = _read(recipe)
-        fresh = recipe.backbone.start == "random"
-        lr = learning_rate(recipe.training, fresh=fresh)
-        training = recipe.training.model_copy(update={"lr": lr})
-        recipe = recipe.model_copy(update={"training": training, "out": None})
-        run = Run.create(out, seed=recipe.seed)
+        out = next_folder(name, recipe.backbone.name, recipe.method.name)
+
+    def write(run: Run) -> None:
         write_yaml(recipe, run.recipe)
         if manifest is not None:
             manifest.save(run.manifest)
-    return _carry_out(run, recipe, backbone, manifest, warnings, resume, listener, watch)
+
+    with new_run(out, seed=recipe.seed, write=write) as run:
+        return _carry_out(run, recipe, backbone, manifest, warnings, False, listener, watch)
 
 
 def _file(config: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
@@ -175,27 +186,16 @@ def _complete(recipe: PretrainRecipe) -> PretrainRecipe:
     )
 
 
-def _reopen(
-    flags: Mapping[str, Any],
-    out: str | os.PathLike[str] | None,
-    config: str | os.PathLike[str] | None,
-    sets: Sequence[str],
-) -> tuple[Run, PretrainRecipe]:
-    if out is None or config is not None:
-        raise RecipeError(
-            "--resume continues the run in --out with that run's own recipe.",
-            "Write `graft pretrain --resume --out RUN`, without --config.",
-        )
-    run = Run.open(out)
+def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str]) -> PretrainRecipe:
     recipe = resolve_as(PretrainRecipe, config=run.recipe)
     wanted = _complete(resolve_as(PretrainRecipe, flags, config=run.recipe, sets=sets))
     recipe = recipe.model_copy(update={name: getattr(wanted, name) for name in FREE_ON_RESUME})
     if wanted != recipe:
         raise RecipeError(
-            f"The run in '{out}' was started with other options.",
+            f"The run in '{run.folder}' was started with other options.",
             f"Leave options out to resume ({run.recipe} has them), or start a new run.",
         )
-    return run, recipe
+    return recipe
 
 
 def _backbone(recipe: PretrainRecipe) -> Backbone:
@@ -242,8 +242,7 @@ def _carry_out(
     listener: Listener,
     watch: Stopwatch,
 ) -> Pretrained:
-    try:
-        run.update(state="running", error=None)
+    with recorded(run, "pretrain", listener):
         for warning in warnings:
             listener.say(warning)
         pictures = _pictures(recipe, backbone, manifest)
@@ -262,7 +261,6 @@ def _carry_out(
             listener=listener,
             watch=watch,
         )
-        keep_lines(run.metrics, trainer.position.step)
         try:
             trainer.train()
         except KeyboardInterrupt:
@@ -270,19 +268,11 @@ def _carry_out(
                 trainer.back_to_last_epoch()
                 save_backbone(backbone, run.model)
                 listener.say(f"The backbone so far is in {run.model}.")
-            listener.say(f"Continue with: graft pretrain --resume --out {run.folder}")
             raise
         backbone.module.cpu()
         save_backbone(backbone, run.model)
         result = _result(run, recipe, backbone, trainer, warnings, watch)
         run.update(state="done", finished=now(), result=result)
-    except KeyboardInterrupt:
-        run.update(state="interrupted", finished=now())
-        raise
-    except BaseException as error:
-        with contextlib.suppress(GraftError, OSError):
-            run.update(state="failed", error=str(error), finished=now())
-        raise
     return Pretrained(run.folder, load_backbone(str(run.folder)), result)
 
 
@@ -372,7 +362,7 @@ def _result(
         "epochs": trainer.position.epoch,
         "pictures_per_epoch": len(trainer.pictures) * recipe.training.batch_size,
         "parameters": sum(p.numel() for p in backbone.module.parameters()),
-        "known": trainer.lines[-1]["known"] if trainer.lines else {},
+        "known": [line["known"] for line in read_lines(run.metrics)][-1],
         "spread": trainer.collapse.std,
         "effective_rank": trainer.collapse.rank,
         "collapse": trainer.collapse.words,
