@@ -281,7 +281,7 @@ def now() -> str:
 def versions() -> dict[str, str]:
     """Return the versions on which a run's numbers depend."""
     found = {"python": platform.python_version()}
-    for name in ("torch", "torchvision", "accelerate", "scikit-learn", "pillow", "numpy"):
+    for name in ("torch", "torchvision", "scikit-learn", "pillow", "numpy"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -132,7 +132,6 @@ class Pretrainer:
             if self.collapse is None:
                 self.collapse = measure_collapse(self._measure()[0])
         finally:
-            self.steps.finish()
             self.backbone.module.eval()
 
     def back_to_last_epoch(self) -> None:

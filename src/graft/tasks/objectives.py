@@ -71,10 +71,10 @@ class CrossEntropy:
 
     def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return `{"cross_entropy": mean over the batch}`; labels are indices or probabilities."""
-        logits = model(batch.inputs)
+        logits = model(batch.inputs).float()
         weights = None if self.class_weights is None else self.class_weights.to(logits)
         loss = functional.cross_entropy(
-            logits.float(), batch.targets, weight=weights, label_smoothing=self.label_smoothing
+            logits, batch.targets, weight=weights, label_smoothing=self.label_smoothing
         )
         return {"cross_entropy": loss}
 

@@ -1,22 +1,69 @@
-"""The device and the precision, through Hugging Face Accelerate."""
+"""Where a network is trained and in which precision, by PyTorch's own tools.
+
+Hugging Face Accelerate keeps its device and precision for the whole process, and cannot change them
+without its private functions: two runs of one process could not differ, and a host's own would be
+overwritten. So it is not used by a run of a single process.
+"""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from graft.errors import RecipeError, ResourceError
+from graft.inference.passes import autocast
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
-_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+class Accelerator:
+    """Takes the steps of an optimizer in some precision on some device.
+
+    Args:
+        device: Where the network is.
+        precision: `fp32`, `bf16` or `fp16`; the last with dynamic loss scaling.
+
+    Example:
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optimizer = torch.optim.SGD([weight], lr=0.5)
+        >>> accelerator = make_accelerator("cpu")
+        >>> with accelerator.autocast():
+        ...     loss = (weight * 3).sum()
+        >>> accelerator.backward(loss)
+        >>> accelerator.clip(optimizer, [weight], 10.0).item()
+        3.0
+        >>> accelerator.step(optimizer)
+        >>> weight.item()
+        -0.5
+    """
+
+    def __init__(self, device: torch.device, precision: str = "fp32") -> None:
+        self.device, self.precision = device, precision
+        self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the forward pass computes."""
+        return autocast(self.device, self.precision)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradients to those that are there."""
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def clip(
+        self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], most: float
+    ) -> Tensor:
+        """Scale the gradients so that their norm is at most `most`; returns it as it was."""
+        self._scaler.unscale_(optimizer)
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take a step, unless the gradients overflowed in fp16."""
+        self._scaler.step(optimizer)
+        self._scaler.update()
 
 
 def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerator:
-    """Return an Accelerator for a device and a precision.
+    """Return what trains on a device in a precision.
 
     Args:
         device: `auto` takes the best there is; else `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -26,24 +73,11 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
         ResourceError: The device is not there.
         RecipeError: The device's name is unknown, or it cannot compute in this precision.
     """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState, PartialState
-
-    _require(device, precision)
-    kind = torch.device("cpu" if device == "auto" else device)
-    # Accelerate keeps its first device and precision for the whole process; a run has its own.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    logging.getLogger("accelerate").setLevel(logging.ERROR)
-    if kind.index is not None:
-        torch.cuda.set_device(kind)
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=_PRECISIONS[precision])
-    if kind.index is not None:
-        PartialState().device = kind
-    return accelerator
+    return Accelerator(find_device(device, precision), precision)
 
 
 def find_device(device: str = "auto", precision: str = "fp32") -> torch.device:
-    """Return the device that `make_accelerator` would compute on; the CPU without loading it.
+    """Return the device that a name stands for.
 
     Raises:
         ResourceError: The device is not there.
@@ -53,24 +87,16 @@ def find_device(device: str = "auto", precision: str = "fp32") -> torch.device:
         >>> find_device("cpu")
         device(type='cpu')
     """
-    _require(device, precision)
-    if _on_cpu(device):
-        return torch.device("cpu")
-    found: torch.device = make_accelerator(device, precision).device
-    return found
-
-
-def _require(device: str, precision: str) -> None:
     require_device(device)
-    if precision == "fp16" and _on_cpu(device):
+    found = torch.device("cpu" if device == "auto" else device)
+    if device == "auto" and _accelerated():
+        found = torch.accelerator.current_accelerator() or found
+    if precision == "fp16" and found.type == "cpu":
         raise RecipeError(
             "--precision fp16 needs an accelerator, but this run is on the CPU.",
             "Use --precision bf16 or fp32.",
         )
-
-
-def _on_cpu(device: str) -> bool:
-    return device == "cpu" or (device == "auto" and not _accelerated())
+    return found
 
 
 def _accelerated() -> bool:

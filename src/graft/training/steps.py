@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,10 +11,8 @@ from torch import Tensor
 from graft.config import OptimizerOptions
 from graft.errors import ResourceError
 from graft.tasks import Progress
+from graft.training.accelerator import Accelerator
 from graft.training.optimizers import Staged, build_optimizer
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 
 class NotFiniteError(Exception):
@@ -40,12 +38,9 @@ class StagedNetwork(Staged, Protocol):
 class Steps:
     """Takes optimizer steps.
 
-    Making it costs what a run without epochs is spared: Accelerate's preparation of the model loads
-    PyTorch's distributed tensors.
-
     Args:
         network: Trained in place; on the accelerator's device.
-        accelerator: Device, precision, processes.
+        accelerator: Device and precision.
         objective: What is minimised.
         options: Optimizer, clipping, precision.
         say: Hears when memory runs out.
@@ -70,7 +65,7 @@ class Steps:
         self.network, self.accelerator, self.parts = network, accelerator, parts
         self.objective, self.options, self.say = objective, options, say
         self.optimizer = build_optimizer(network, options)
-        self.model, self._prepared = accelerator.prepare(network, self.optimizer)
+        self.model: Any = network
 
     def take(
         self, batch: Any, progress: Progress, model: Any, parts: int | None = None
@@ -121,7 +116,8 @@ class Steps:
                 ) from error
             self.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
             return self.take(batch, progress, model, parts * 2)
-        norm = self.accelerator.clip_grad_norm_(
+        norm = self.accelerator.clip(
+            self.optimizer,
             [p for p in self.network.parameters() if p.grad is not None],
             self.options.clip or float("inf"),
         )
@@ -129,10 +125,5 @@ class Steps:
         if self.options.precision != "fp16" and not torch.isfinite(norm):
             what = f"the gradient became {norm.item()}"
             raise NotFiniteError(what, progress.step, progress.epoch)
-        self._prepared.step()
+        self.accelerator.step(self.optimizer)
         return totals
-
-    def finish(self) -> None:
-        """Make the network a plain module again."""
-        if self.model is not self.network or self.options.precision != "fp32":
-            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)

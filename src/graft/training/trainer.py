@@ -149,9 +149,7 @@ class Trainer:
         return self.position.best
 
     def finish(self) -> None:
-        """Put the best weights so far into the classifier, which is then plain and in eval mode."""
-        if "steps" in vars(self):  # to ask for them would make them
-            self.steps.finish()
+        """Put the best weights so far into the classifier, which is then in eval mode."""
         if self.best_state is not None:
             self.classifier.restore(self.best_state)
         self.classifier.requires_grad_(True).eval()
