@@ -7,8 +7,8 @@ import torch
 
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.frozen import FrozenPrefix
-from graft.cache.shelf import MemoryShelf
-from graft.cache.store.store import Store
+from graft.cache.storage import DiskStorage, MemoryStorage
+from graft.cache.store import Store
 
 
 class Counting(FrozenPrefix):
@@ -26,16 +26,20 @@ def prefix(backbone):
     return Counting(backbone, "stage2")
 
 
-def shelves(prefix, folder):
-    return [None, MemoryShelf(prefix.size), Store(folder).entry({"test": 1}, prefix.size)]
+def on_disk(prefix, folder):
+    return DiskStorage(Store(folder), {"test": 1}, prefix.size)
+
+
+def storages(prefix, folder):
+    return [None, MemoryStorage(prefix.size), on_disk(prefix, folder)]
 
 
 def test_an_epoch_has_the_loaders_batches_in_its_order_wherever_rows_are_kept(
     make_loader, prefix, tmp_path
 ):
     loader = make_loader()
-    for shelf in shelves(prefix, tmp_path):
-        rows = Activations(loader, prefix, shelf)
+    for storage in storages(prefix, tmp_path):
+        rows = Activations(loader, prefix, storage)
         rows.prepare(3)
         for own, other in zip(rows.epoch(5, 3), loader.epoch(5, view=3), strict=True):
             assert torch.equal(own.indices, other.indices)
@@ -45,16 +49,16 @@ def test_an_epoch_has_the_loaders_batches_in_its_order_wherever_rows_are_kept(
 
 def test_an_image_goes_through_the_frozen_stages_once_per_view(make_loader, prefix, tmp_path):
     loader = make_loader()
-    for shelf in shelves(prefix, tmp_path)[1:]:
+    for storage in storages(prefix, tmp_path)[1:]:
         prefix.seen = 0
         for number in (1, 2, 3, 4):
-            rows = Activations(loader, prefix, shelf)
+            rows = Activations(loader, prefix, storage)
             rows.prepare(number % 2)
             assert sum(len(batch) for batch in rows.epoch(number, number % 2)) == 14
         assert prefix.seen == 2 * 14
 
 
-def test_without_a_shelf_nothing_is_kept_or_found(make_loader, prefix):
+def test_without_a_storage_nothing_is_kept_or_found(make_loader, prefix):
     rows = Activations(make_loader(), prefix, None)
     rows.prepare(1)
     assert prefix.seen == 0
@@ -62,7 +66,7 @@ def test_without_a_shelf_nothing_is_kept_or_found(make_loader, prefix):
 
 
 def test_views_of_one_image_differ_and_the_clean_one_is_always_the_same(make_loader, prefix):
-    rows = Activations(make_loader(), prefix, MemoryShelf(prefix.size))
+    rows = Activations(make_loader(), prefix, MemoryStorage(prefix.size))
     assert not torch.equal(rows.everything(1), rows.everything(2))
     clean = [
         Activations(make_loader("none", seed=seed), prefix, None).everything(CLEAN)
@@ -72,21 +76,21 @@ def test_views_of_one_image_differ_and_the_clean_one_is_always_the_same(make_loa
 
 
 def test_rows_that_turn_out_damaged_are_made_again(make_loader, prefix, tmp_path):
-    rows = Activations(make_loader(), prefix, Store(tmp_path).entry({"test": 1}, prefix.size))
+    rows = Activations(make_loader(), prefix, on_disk(prefix, tmp_path))
     whole = rows.everything(1)
     files = (path for path in tmp_path.rglob("*") if path.is_file())
     shard = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(shard.read_bytes())
     content[-10] ^= 1
     shard.write_bytes(content)
-    again = Activations(make_loader(), prefix, Store(tmp_path).entry({"test": 1}, prefix.size))
+    again = Activations(make_loader(), prefix, on_disk(prefix, tmp_path))
     assert torch.equal(again.read(range(14), 1), whole)
 
 
 def test_every_image_is_told_of_as_it_is_made(make_loader, prefix, tmp_path):
-    for shelf in shelves(prefix, tmp_path):
+    for storage in storages(prefix, tmp_path):
         told = []
-        Activations(make_loader(), prefix, shelf).everything(1, told.append)
+        Activations(make_loader(), prefix, storage).everything(1, told.append)
         assert sum(told) == 14
 
 
@@ -94,7 +98,7 @@ def test_an_interrupt_loses_no_row_that_was_made(make_loader, prefix, tmp_path):
     def interrupt(images):
         raise KeyboardInterrupt
 
-    entry = Store(tmp_path).entry({"test": 1}, prefix.size)
+    entry = on_disk(prefix, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         Activations(make_loader(), prefix, entry).prepare(1, interrupt)
     assert len(Activations(make_loader(), prefix, entry).missing(1)) == 10

@@ -122,7 +122,7 @@ def test_rows_that_are_wrong_though_undamaged_fail_the_proof(make_loader, prefix
     other = FeatureCache(tmp_path / "other")
     wrong = ask(other, make_loader(), prefix)
     names = wrong._ids(range(14), 1)
-    with wrong.shelf.writer() as writer:
+    with wrong.storage.writer() as writer:
         writer.add(names, rows.everything(1).numpy() + 1)
     assert "differ from the whole network's" in other.prove(wrong, 1)
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from graft.cache.store import housekeeping
-from graft.cache.store.store import Store
+from graft.cache.storage import DiskStorage
+from graft.cache.store import Store
 from graft.report.cache_table import amount, print_cache
 
 DAY = 86400
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
             "seed": 7,
             "preprocess": {"image_size": [224, 224]},
         }
-        entry = Store(root / "features").entry(facts, 64)
+        entry = DiskStorage(Store(root / "features"), facts, 64)
         ids = [f"{row}:0" for row in range(rows)]
         entry.add(ids, np.zeros((rows, 64), dtype=np.float32))
         age(entry.folder / "entry.json", days)
@@ -64,7 +64,7 @@ def test_a_table_says_what_there_is(graft_cli, root):
     outcome = graft_cli("cache", "ls", "--cache", root)
     assert (outcome.code, outcome.out) == (0, "")
     text = " ".join(outcome.err.split())
-    [head, stage4] = housekeeping.holdings(root / "features")[::-1]
+    [head, stage4] = Store(root / "features").entries()[::-1]
     for words in (
         f"mobilenet_v2 head 224 px, clean 397 {amount(head.bytes)} 1 day ago",
         f"mobilenet_v2 stage4 224 px, augmented, seed 7 976 {amount(stage4.bytes)} 40 days ago",
@@ -97,7 +97,7 @@ def test_clearing_removes_what_the_cache_made_and_nothing_else(graft_cli, root):
 
 
 def test_clearing_says_what_was_freed(graft_cli, root):
-    kept = housekeeping.usage(root / "features") + 2000
+    kept = Store(root / "features").usage() + 2000
     outcome = graft_cli("cache", "clear", "--cache", root)
     assert (outcome.code, outcome.out) == (0, "")
     assert (

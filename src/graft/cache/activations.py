@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from graft.cache.frozen import FrozenPrefix
-from graft.cache.shelf import Shelf
+from graft.cache.storage import Storage
 from graft.data.loader import Batch, Loader
 from graft.data.manifest import Sample
 
@@ -21,16 +21,16 @@ OnImages = Callable[[int], None]
 
 
 class Activations:
-    """Rows at a cut for the images of a loader: found on a shelf, or made from the pictures.
+    """Rows at a cut for the images of a loader: found in a storage, or made from the images.
 
     Args:
         loader: Gives order, labels and pictures.
         prefix: Makes rows of pictures.
-        shelf: Keeps rows; None makes them anew whenever they are asked for.
+        storage: Keeps rows; None makes them anew whenever they are asked for.
     """
 
-    def __init__(self, loader: Loader, prefix: FrozenPrefix, shelf: Shelf | None) -> None:
-        self.loader, self.prefix, self.shelf = loader, prefix, shelf
+    def __init__(self, loader: Loader, prefix: FrozenPrefix, storage: Storage | None) -> None:
+        self.loader, self.prefix, self.storage = loader, prefix, storage
         self._names = [_name(sample, row) for row, sample in enumerate(loader.samples)]
 
     def __len__(self) -> int:
@@ -39,16 +39,16 @@ class Activations:
 
     def missing(self, view: int) -> list[int]:
         """Return the positions of the images whose rows would have to be made."""
-        if self.shelf is None:
+        if self.storage is None:
             return list(range(len(self._names)))
-        there = self.shelf.find(self._ids(range(len(self._names)), view))
+        there = self.storage.find(self._ids(range(len(self._names)), view))
         return [position for position, found in enumerate(there) if not found]
 
     def prepare(self, view: int, told: OnImages | None = None) -> None:
-        """Make the rows of a view that are not on the shelf. Without a shelf, do nothing."""
-        if self.shelf is None:
+        """Make the rows of a view that are not kept yet. Without a storage, do nothing."""
+        if self.storage is None:
             return
-        with self.shelf.writer() as writer:
+        with self.storage.writer() as writer:
             for batch in self.loader.some(self.missing(view), view):
                 names = self._ids(batch.indices.tolist(), view)
                 writer.add(names, self.prefix.rows(batch.inputs).numpy())
@@ -60,7 +60,7 @@ class Activations:
 
         Whether rows are found or made, they are the same bits.
         """
-        if self.shelf is None:
+        if self.storage is None:
             for batch in self.loader.epoch(number, view=view):
                 yield replace(batch, inputs=self.prefix.rows(batch.inputs))
             return
@@ -70,9 +70,9 @@ class Activations:
 
     def read(self, positions: Sequence[int], view: int) -> Tensor:
         """Return the rows (N, size) of images; those that are missing or damaged are made."""
-        if self.shelf is None:
+        if self.storage is None:
             return self._made(positions, view)
-        rows, right = self.shelf.read(self._ids(positions, view))
+        rows, right = self.storage.read(self._ids(positions, view))
         found = torch.from_numpy(rows)
         if not right.all():
             wrong = np.flatnonzero(~right)
@@ -83,7 +83,7 @@ class Activations:
     def everything(self, view: int, told: OnImages | None = None) -> Tensor:
         """Return the rows (N, size) of all images of the loader, in its samples' order."""
         everything = range(len(self._names))
-        if self.shelf is None:
+        if self.storage is None:
             return self._made(everything, view, told)
         self.prepare(view, told)
         return self.read(everything, view)

@@ -16,13 +16,10 @@ import torch
 
 from graft.backbones.backbone import Backbone
 from graft.cache.activations import CLEAN, Activations
-from graft.cache.disk import measure_disk
 from graft.cache.frozen import FrozenPrefix
 from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_pictures
-from graft.cache.shelf import MemoryShelf, Shelf
-from graft.cache.store.entry import Entry
-from graft.cache.store.keys import key_of
-from graft.cache.store.store import Store
+from graft.cache.storage import DiskStorage, MemoryStorage, Storage
+from graft.cache.store import Store, key_of
 from graft.data.decode import decode, decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
@@ -110,7 +107,7 @@ class FeatureCache:
         self.memory = memory
         self.told = told
         self._decisions: list[tuple[Kept, FrozenPrefix | None]] = []
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, DiskStorage] = {}
         self._make: WeakKeyDictionary[FrozenPrefix, float] = WeakKeyDictionary()
 
     @classmethod
@@ -156,15 +153,15 @@ class FeatureCache:
             return rows
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
         decision = self._decide(demand, loader, views[0], prefix, entry)
-        shelf: Shelf | None = None
+        storage: Storage | None = None
         if decision.where == "disk" and self.store is not None:
-            self.store.make_room(demand.bytes)
-            shelf = entry
+            self.store.evict(self.store.limit() - demand.bytes)
+            storage = entry
         elif decision.where == "memory":
-            shelf = MemoryShelf(prefix.size)
+            storage = MemoryStorage(prefix.size)
         kept = found if decision.where == "disk" else 0.0
         self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason), prefix)
-        return Activations(loader, prefix, shelf)
+        return Activations(loader, prefix, storage)
 
     def prove(self, activations: Activations, view: int = CLEAN) -> str | None:
         """Compare rows of a view with the whole network on a few real images.
@@ -244,7 +241,7 @@ class FeatureCache:
     @cached_property
     def _disk(self) -> tuple[float, float]:
         """The seconds that writing and reading a byte take."""
-        return (0.0, 0.0) if self.store is None else measure_disk(self.store.root)
+        return (0.0, 0.0) if self.store is None else self.store.measure_disk()
 
     def _decide(
         self,
@@ -252,7 +249,7 @@ class FeatureCache:
         loader: Loader,
         view: int,
         prefix: FrozenPrefix,
-        entry: Entry | None,
+        entry: DiskStorage | None,
     ) -> Decision:
         memory = int(available_memory() * MEMORY_SHARE) if self.memory is None else self.memory
         disk = self.store.room() if self.store is not None and entry is not None else 0
@@ -268,7 +265,7 @@ class FeatureCache:
             self._make[prefix] = _seconds_to_make(loader, view, prefix)
         return decide(demand, Costs(self._make[prefix], write, read), space)
 
-    def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> Entry | None:
+    def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> DiskStorage | None:
         """Return the place on disk for these rows; None if there is none that tells them apart."""
         named = all(isinstance(sample, Sample) and sample.sha256 for sample in loader.samples)
         if self.store is None or not named:
@@ -294,9 +291,8 @@ class FeatureCache:
             "augmentation": None if augmentation is None else repr(augmentation),
             "seed": None if augmentation is None else loader.seed,
         }
-        entry = self.store.entry(facts, prefix.size)
-        self._entries[entry.key] = entry
-        return entry
+        entry = DiskStorage(self.store, facts, prefix.size)
+        return self._entries.setdefault(entry.key, entry)
 
 
 def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float, int]:
@@ -309,7 +305,7 @@ def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float,
 
 
 def _share_found(rows: Activations, views: Sequence[int]) -> float:
-    """Return the share of the rows of some views that are on the shelf."""
+    """Return the share of the rows of some views that are kept."""
     missing = sum(len(rows.missing(view)) for view in views)
     return 1 - missing / max(1, len(views) * len(rows.loader.samples))
 

@@ -106,7 +106,7 @@ class Rows:
     def missing(self, epoch: int) -> int:
         """Return how many images `prepare` would run through the frozen stages."""
         kept = ((self.train, self.view_of(epoch)), (self.val, CLEAN))
-        return sum(len(rows.missing(view)) for rows, view in kept if rows.shelf is not None)
+        return sum(len(rows.missing(view)) for rows, view in kept if rows.storage is not None)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield batches of rows, in the loader's order."""

@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from graft.cache.store import housekeeping
-from graft.cache.store.housekeeping import Holding
+from graft.cache import store
+from graft.cache.store import Item, Store
 from graft.errors import RecipeError, ResourceError
 from graft.user_cache import ENGINES, FEATURES, NOTES, cache_root, user_cache
 
@@ -44,9 +44,9 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         []
     """
     root = _root(cache)
-    entries = [_describe(holding) for holding in _reading(housekeeping.holdings, root / FEATURES)]
-    engines = _reading(housekeeping.files_by_key, root / ENGINES)
-    notes = _reading(housekeeping.files_by_key, root / NOTES)
+    entries = [_describe(item) for item in _reading(_entries, root / FEATURES)]
+    engines = _reading(store.files_by_key, root / ENGINES)
+    notes = _reading(store.files_by_key, root / NOTES)
     exported, noted = (sum(file.bytes for file in files) for files in (engines, notes))
     return {
         "cache": str(root),
@@ -54,7 +54,7 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         "engines": {"files": len(engines), "bytes": exported},
         "notes": {"files": len(notes), "bytes": noted},
         "bytes": sum(entry["bytes"] for entry in entries) + exported + noted,
-        "limit": housekeeping.default_limit(root / FEATURES),
+        "limit": Store(root / FEATURES).limit(),
     }
 
 
@@ -86,21 +86,21 @@ def clear_cache(
         )
     root = _root(cache)
     latest = math.inf if older_than is None else time.time() - DAY * older_than
-    entries = _reading(housekeeping.holdings, root / FEATURES)
-    engines = _reading(housekeeping.files_by_key, root / ENGINES)
-    notes = _reading(housekeeping.files_by_key, root / NOTES)
+    entries = _reading(_entries, root / FEATURES)
+    engines = _reading(store.files_by_key, root / ENGINES)
+    notes = _reading(store.files_by_key, root / NOTES)
     refused: list[OSError] = []
     counts, freed = [], 0
     for found, remove in (
-        (entries, housekeeping.remove),
-        (engines, housekeeping.remove_file),
-        (notes, housekeeping.remove_file),
+        (entries, store.remove_entry),
+        (engines, store.remove_file),
+        (notes, store.remove_file),
     ):
         removed = 0
-        for holding in found:
-            if holding.last_used <= latest:
+        for item in found:
+            if item.last_used <= latest:
                 try:
-                    freed += remove(holding.path)
+                    freed += remove(item.path)
                     removed += 1
                 except OSError as error:
                     refused.append(error)
@@ -135,16 +135,20 @@ def _reading(read: Callable[[Path], T], folder: Path) -> T:
         ) from error
 
 
-def _describe(holding: Holding) -> dict[str, Any]:
-    document = housekeeping.document(holding.path)
+def _entries(folder: Path) -> list[Item]:
+    return Store(folder).entries()
+
+
+def _describe(item: Item) -> dict[str, Any]:
+    document = store.describe_entry(item.path)
     facts = document.get("facts")
-    used = datetime.fromtimestamp(holding.last_used, tz=timezone.utc)
+    used = datetime.fromtimestamp(item.last_used, tz=timezone.utc)
     return {
-        "key": holding.path.name,
+        "key": item.path.name,
         "facts": facts if isinstance(facts, dict) else {},
         "size": document.get("size"),
         "dtype": document.get("dtype"),
-        "rows": housekeeping.count_rows(holding.path),
-        "bytes": holding.bytes,
+        "rows": store.count_images(item.path),
+        "bytes": item.bytes,
         "last_used": used.isoformat(timespec="seconds"),
     }

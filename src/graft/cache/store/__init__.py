@@ -1,1 +1,0 @@
-"""Rows of numbers on disk, found by everything that determines them; numpy and files, no torch."""
