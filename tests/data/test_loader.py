@@ -160,11 +160,11 @@ def test_shards_share_the_epoch_out_in_equally_many_batches(manifest, options):
     assert seen == Counter(range(13))
 
 
-def test_a_file_that_becomes_unreadable_stops_the_epoch_and_is_named(manifest):
+def test_a_file_that_changes_after_the_scan_stops_the_epoch_and_is_named(manifest):
     broken = manifest.subset("train")[-1].path
     with open(broken, "wb"):  # noqa: PTH123
         pass
-    with pytest.raises(DataError, match=r"train/bees/005\.jpg.*zero bytes"):
+    with pytest.raises(DataError, match=r"train/bees/005\.jpg. has changed"):
         list(loader_of(manifest).epoch(0))
     assert decoding_threads() == []
 
@@ -267,9 +267,9 @@ def counted(monkeypatch) -> list[object]:
     """Return a list that every call of the loader's `decode` adds its source to."""
     sources: list[object] = []
 
-    def counting(source, shorter):
+    def counting(source, shorter, sha256):
         sources.append(source)
-        return decode(source, shorter)
+        return decode(source, shorter, sha256)
 
     monkeypatch.setattr("graft.data.loader.decode", counting)
     return sources

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 import pytest
 
-from graft.data.decode import _load
-from graft.data.scan import known_pictures, scan
+from graft.data.scan import scan
 from graft.data.split import assign_splits
 from graft.errors import DataError
 
@@ -45,25 +43,6 @@ def test_without_the_check_damage_behind_the_header_stays_unseen(make_folder):
     assert [s.state for s in scan(root).samples] == ["truncated"]
 
 
-def test_pictures_known_by_their_content_are_not_decoded_again(make_folder, monkeypatch):
-    root = make_folder({"ants": 4, "bees": 4})
-    (root / "ants/000.jpg").write_bytes((root / "bees/000.jpg").read_bytes()[:-200])
-    first = scan(root)
-    known = known_pictures(first.samples)
-    assert len(known) == 7
-    assert scan(root, known=known).samples == first.samples
-    (root / "ants/001.jpg").rename(root / "bees/renamed.jpg")
-    (root / "ants/002.jpg").write_bytes(b"")
-    opened = []
-    monkeypatch.setattr(
-        "graft.data.decode._load", lambda image, load=_load: opened.append(image) or load(image)
-    )
-    again = scan(root, known=known)
-    assert again.samples == scan(root).samples
-    assert {sample.state for sample in again.set_aside} == {"truncated", "zero bytes"}
-    assert len(opened) == 1 + 7, "only the damaged one in the first scan, all in the second"
-
-
 def test_a_runs_split_table_reads_back_as_the_same_manifest(make_folder, tmp_path):
     manifest = assign_splits(scan(make_folder({"ants": 5, "bees": 5})))
     manifest.save(tmp_path / "split.csv")
@@ -94,8 +73,5 @@ def test_images_without_class_folders_are_counted_in_the_error(make_folder):
         scan(make_folder({".": 3}))
 
 
-def test_thousands_of_real_images_take_seconds(shared):
-    start = time.perf_counter()
-    manifest = scan(shared / "data/flowers")
-    assert len(manifest.readable) == 4317
-    assert time.perf_counter() - start < 20, "about 1 s on two quiet cores"
+def test_every_one_of_thousands_of_real_images_is_read(shared):
+    assert len(scan(shared / "data/flowers").readable) == 4317

@@ -99,9 +99,9 @@ def test_another_seed_gives_other_views(manifest):
 def test_a_file_is_decoded_once_for_both_of_its_views(manifest, overlap, monkeypatch):
     decoded = Counter()
 
-    def counting(path, shorter=None):
+    def counting(path, shorter, sha256):
         decoded[path] += 1
-        return decode(path, shorter)
+        return decode(path, shorter, sha256)
 
     monkeypatch.setattr("graft.data.loader.decode", counting)
     loader = loader_of(manifest, overlap=overlap, workers=3)

@@ -419,9 +419,9 @@ def test_a_run_of_many_epochs_decodes_each_picture_once(
 ):
     decoded = []
 
-    def counted(source, shorter):
+    def counted(source, shorter, sha256):
         decoded.append(source)
-        return decode(source, shorter)
+        return decode(source, shorter, sha256)
 
     monkeypatch.setattr(loader, "decode", counted)
     options = {**SMALL, "weights": str(weights), "strategy": "full", "epochs": 3}

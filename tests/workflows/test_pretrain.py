@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +147,20 @@ def test_what_cannot_be_meant_is_refused_in_words(options, message, tmp_path):
     with pytest.raises(RecipeError, match=message):
         pretrain(out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_resumes_only_on_the_images_that_it_began_with(photos, tmp_path):
+    images = Path(shutil.copytree(photos, tmp_path / "images"))
+    options = {**SMALL, "batch_size": 8, "epochs": 2, "method": "supervised", "start": "random"}
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(images, out=tmp_path / "run", listener=Interrupt(), **options)
+    changed = images / "dark" / "3.png"
+    original = changed.read_bytes()
+    Image.new("RGB", (24, 24)).save(changed)
+    with pytest.raises(DataError, match=r"1 of 40 images .*/dark/3.png' \(other content\)"):
+        pretrain(out=tmp_path / "run", resume=True)
+    changed.write_bytes(original)
+    assert pretrain(out=tmp_path / "run", resume=True).result["epochs"] == 2
 
 
 def test_a_network_for_grey_pictures_is_not_given_generated_ones(photos, tmp_path):

@@ -300,7 +300,7 @@ def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float,
     chosen = samples[:: -(-len(samples) // DECODED)]
     started, size = time.perf_counter(), 0
     for sample in chosen:
-        size += bytes_of(decode(sample.path, preprocess.decode_shorter))
+        size += bytes_of(decode(sample.path, preprocess.decode_shorter, sample.sha256))
     return (time.perf_counter() - started) / len(chosen), size // len(chosen)
 
 

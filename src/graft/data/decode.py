@@ -9,16 +9,34 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Mapping
-from pathlib import Path
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
-from graft.data.reduction import MARGIN, Reduction, let_reduce, note_reduction
+from graft.data.convert import to_rgb
+from graft.data.limits import (
+    decoding_budget,
+    needed,
+    require_icon,
+    require_memory,
+    require_pixels,
+)
+from graft.data.read import LARGEST_FILE, UnreadableError, regular_file, require_size
+from graft.data.reduction import (
+    LARGE,
+    MARGIN,
+    Reduction,
+    let_reduce,
+    note_reduction,
+    reduction_of_large,
+    whole_size,
+)
 from graft.errors import DataError
 
 Readable: TypeAlias = (
@@ -27,6 +45,9 @@ Readable: TypeAlias = (
 
 # Named one by one because Pillow's full list holds readers that run other programs (EPS).
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO")
+
+LARGE_FILE = 8 * 1024**2
+"""Files of more bytes are read only once there is room in the budget for them and their pixels."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -38,10 +59,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class _UnreadableError(Exception):
-    """Why a source is not a picture, in words that complete "cannot be read: ..."."""
 
 
 class Examination(NamedTuple):
@@ -60,8 +77,11 @@ class Examination(NamedTuple):
     sha256: str
 
 
-def decode(source: Readable, shorter: int | None = None) -> Image.Image:
+def decode(source: Readable, shorter: int | None = None, sha256: str = "") -> Image.Image:
     """Read one picture: upright, three channels of 8 bits, the first frame, alpha over white.
+
+    All threads together take at most `limits.BUDGET` bytes for it and wait for one another beyond
+    that; see `limits` for the images that are refused.
 
     Args:
         source: A path, encoded bytes, a binary file, a Pillow image, or a uint8 array of shape
@@ -69,14 +89,17 @@ def decode(source: Readable, shorter: int | None = None) -> Image.Image:
         shorter: Length in pixels to which the shorter side will be scaled at most. An encoded
             JPEG that is much larger is decoded at a half, a quarter or an eighth of its size,
             which spares most of the work, as long as twice this length remains; the picture then
-            notes what it is (see `data.reduction`). None decodes the whole picture.
+            notes what it is (see `data.reduction`). So are other formats of more than
+            `reduction.LARGE` pixels, after decoding. None decodes the whole picture.
+        sha256: What the SHA-256 of the encoded bytes was when they were last looked at; "" does
+            not ask. The bytes are read once, so what is decoded is what was hashed.
 
     Returns:
         A new Pillow image in mode RGB, turned as its EXIF orientation says.
 
     Raises:
-        DataError: The source is missing, empty, damaged, too large or no picture; the error names
-            it and the reason.
+        DataError: The source is missing, empty, damaged, too large or no picture, or its bytes
+            are others than `sha256` says; the error names it and the reason.
 
     Example:
         >>> decode(np.zeros((2, 3), dtype=np.uint8)).size
@@ -86,28 +109,23 @@ def decode(source: Readable, shorter: int | None = None) -> Image.Image:
         graft.errors.DataError: The given bytes cannot be read: zero bytes. Replace or remove it.
     """
     try:
-        opened = _open(source)
-        whole = opened.size
-        # What somebody else opened is left as it is.
-        by = let_reduce(opened, shorter) if shorter and opened is not source else 1
-        loaded = _load(opened)
-        orientation = _orientation(loaded)
-        image = _to_rgb(_upright(loaded, orientation))
-    except _UnreadableError as error:
+        if isinstance(source, (Image.Image, np.ndarray)):
+            given = source if isinstance(source, Image.Image) else _from_array(source)
+            # What somebody else opened is left as it is.
+            return _upright_rgb(_Opened(given, given.size, 1, 1, needed(given, given.size)))
+        with _encoded(source, shorter) as (data, held):
+            if False and sha256 and hashlib.sha256(data).hexdigest() != sha256:
+                raise DataError(
+                    f"{_name(source)} has changed since it was first read.",
+                    "Leave the images alone during a run; start a new run to use the new ones.",
+                )
+            return _upright_rgb(_open(io.BytesIO(data), shorter), len(data), held)
+    except UnreadableError as error:
         problem = f"{_name(source)} cannot be read: {error}."
         raise DataError(problem, "Replace or remove it.") from error
-    image.info = {}  # the orientation is used up; kept, it would turn the picture once more
-    if by > 1:
-        note_reduction(image, Reduction.upright(whole, by, orientation))
-    return image
 
 
-def examine(
-    source: str | os.PathLike[str] | bytes,
-    *,
-    pixels: bool = True,
-    known: Mapping[str, tuple[int, int]] | None = None,
-) -> Examination:
+def examine(source: str | os.PathLike[str] | bytes, *, pixels: bool = True) -> Examination:
     """Find out whether `decode` would succeed, for less than its price.
 
     Every encoded byte is still read; a JPEG is decoded at an eighth of its size, which leaves
@@ -116,8 +134,6 @@ def examine(
     Args:
         source: A path or encoded bytes.
         pixels: Read the pixels too; with False only the header is looked at.
-        known: Upright width and height by the SHA-256 of pictures that were read before: bytes
-            found there are not decoded again.
 
     Example:
         >>> examine(b"these are not pixels").state
@@ -125,21 +141,14 @@ def examine(
     """
     width, height, digest = 0, 0, ""
     try:
-        data = _bytes(source)
-        digest = hashlib.sha256(data).hexdigest()
-        if known and digest in known:
-            return Examination(*known[digest], "ok", digest)
-        image = _open(data)
-        width, height = image.size
-        if _orientation(image) >= 5:
-            width, height = height, width
-        if pixels and image.format == "JPEG":
-            image.draft("L", (1, 1))
-            _load(image)
-        elif pixels:
-            loaded = _load(image)
-            width, height = _to_rgb(_upright(loaded, _orientation(loaded))).size
-    except _UnreadableError as error:
+        with _encoded(source, 1) as (data, held):
+            digest = hashlib.sha256(data).hexdigest()
+            opened = _open(io.BytesIO(data), 1)
+            turned = _orientation(opened.image) >= 5
+            width, height = opened.whole[::-1] if turned else opened.whole
+            if pixels:
+                width, height = whole_size(_upright_rgb(opened, len(data), held))
+    except UnreadableError as error:
         return Examination(width, height, str(error), digest)
     return Examination(width, height, "ok", digest)
 
@@ -153,65 +162,141 @@ def decoder() -> str:
     """
     libraries = {name: features.version(name) for name in ("libjpeg_turbo", "jpg", "webp", "avif")}
     named = [f"{name} {version}" for name, version in libraries.items() if version]
-    return ", ".join([f"pillow {PIL.__version__}", *named, f"reduced to {MARGIN}"])
+    reduced = f"reduced to {MARGIN}, in every format beyond {LARGE} pixels"
+    return ", ".join([f"pillow {PIL.__version__}", *named, reduced])
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """Return whether a file begins like a picture, whatever its name."""
     try:
-        with Image.open(path, formats=_formats()):
-            return True
-    except Exception:  # whatever cannot be opened is no picture
+        with regular_file(path) as file:
+            return bool(identify(file).format)
+    except UnreadableError:
         return False
 
 
-def _open(source: Readable) -> Image.Image:
-    """Identify the format without reading pixels."""
-    if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    data = _bytes(source)
-    if not data:
-        raise _UnreadableError("zero bytes")
-    try:
-        return Image.open(io.BytesIO(data), formats=_formats())
-    except UnidentifiedImageError as error:
-        raise _UnreadableError("not an image in a supported format") from error
-    except Exception as error:  # a damaged header makes Pillow's readers raise nearly anything
-        raise _UnreadableError(_reason(error)) from error
+def identify(file: BinaryIO) -> Image.Image:
+    """Open an image by its header, without reading pixels.
 
+    Unlike `Image.open` it warns of nothing, asks no global limit, and decodes no large icon.
 
-def _formats() -> list[str]:
+    Raises:
+        UnreadableError: The file is empty, no image in a supported format, or one that is too
+            large or damaged.
+    """
+    prefix = file.read(16)
+    if not prefix:
+        raise UnreadableError("zero bytes")
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+    for name in FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or accept is None or accept(prefix) is not True:
+            continue
+        file.seek(0)
+        try:
+            if name == "ICO":
+                require_icon(file)
+            image = factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue  # it only seemed to be of this format
+        except UnreadableError:
+            raise
+        except Exception as error:  # a damaged header makes Pillow's readers raise nearly anything
+            raise UnreadableError(_reason(error)) from error
+        require_pixels(image)
+        return image
+    raise UnreadableError("not an image in a supported format")
 
 
-def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    if not isinstance(source, (str, os.PathLike)):
-        return source.read()
-    path = Path(source)
-    try:
-        if path.exists() and not path.is_file():
-            raise _UnreadableError("not a regular file")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise _UnreadableError("no such file") from error
-    except (OSError, ValueError) as error:
-        raise _UnreadableError(_reason(error)) from error
+class _Opened(NamedTuple):
+    """An image whose header was read, and who may have been told to be smaller than it is.
+
+    Args:
+        image: As it will be loaded; the caller's own if no bytes were given.
+        whole: Width and height before it was told.
+        drafted: By how much it will be smaller on each side as it is loaded.
+        averaged: Pixels on each side to make one of after loading.
+        need: Bytes that decoding will take beside the encoded ones, as an estimate.
+    """
+
+    image: Image.Image
+    whole: tuple[int, int]
+    drafted: int
+    averaged: int
+    need: int
+
+
+def _open(file: BinaryIO, shorter: int | None) -> _Opened:
+    image = identify(file)
+    after_header, whole, drafted, averaged = file.tell(), image.size, 1, 1
+    if shorter:
+        drafted = let_reduce(image, shorter)
+        averaged = reduction_of_large(image.size, shorter)
+    file.seek(after_header)
+    return _Opened(image, whole, drafted, averaged, needed(image, whole, file))
+
+
+@contextmanager
+def _encoded(
+    source: str | os.PathLike[str] | bytes | BinaryIO, shorter: int | None
+) -> Iterator[tuple[bytes, int]]:
+    """Yield the encoded bytes, read once, and how much of the budget is held for them."""
+    held = 0
+    with ExitStack() as holding:
+        if isinstance(source, bytes):
+            data = source
+        elif not isinstance(source, (str, os.PathLike)):
+            data = source.read(LARGEST_FILE + 1)
+        else:
+            with regular_file(source) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > LARGE_FILE:
+                    held = size + _open(file, shorter).need
+                    require_memory(held)
+                    holding.enter_context(decoding_budget().taking(held))
+                    file.seek(0)
+                data = file.read(size + 1)
+        require_size(len(data))
+        yield data, held
+
+
+def _upright_rgb(opened: _Opened, encoded: int = 0, held: int = 0) -> Image.Image:
+    """Decode what was opened, within the budget.
+
+    Args:
+        opened: The image.
+        encoded: Bytes that it was opened from.
+        held: Bytes of the budget that are held for it already; 0 takes what it needs.
+    """
+    need = opened.need + encoded
+    require_memory(need)
+    if 0 < held < need:
+        raise UnreadableError("it changed while it was read")
+    with nullcontext() if held else decoding_budget().taking(need):
+        loaded = _load(opened.image)
+        orientation = _orientation(loaded)  # after loading, as a TIFF turns itself while loading
+        size = loaded.size
+        image = to_rgb(loaded, opened.averaged)
+        if encoded:
+            loaded.close()
+        image = _upright(image, orientation)
+    image.info = {}  # the orientation is used up; kept, it would turn the picture once more
+    by = opened.drafted * opened.averaged
+    if by > 1:
+        whole = opened.whole if opened.drafted > 1 else size
+        note_reduction(image, Reduction.upright(whole, by, orientation))
+    return image
 
 
 def _from_array(array: npt.NDArray[Any]) -> Image.Image:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
-        raise _UnreadableError(
+        raise UnreadableError(
             f"an array of {array.dtype} with shape {array.shape}, where uint8 (H, W), (H, W, 1), "
             "(H, W, 3) or (H, W, 4) was expected"
         )
     if array.size == 0:
-        raise _UnreadableError("no pixels")
+        raise UnreadableError("no pixels")
     return Image.fromarray(array[:, :, 0] if array.ndim == 3 and channels == 1 else array)
 
 
@@ -220,7 +305,7 @@ def _load(image: Image.Image) -> Image.Image:
     try:
         image.load()
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
-        raise _UnreadableError(_reason(error)) from error
+        raise UnreadableError(_reason(error)) from error
     return image
 
 
@@ -235,29 +320,6 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_UPRIGHT[orientation])
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        image = _from_16_bit(image)
-    if image.mode == "F":
-        raise _UnreadableError("floating-point pixels, whose range is not defined")
-    try:
-        if not image.has_transparency_data:
-            return image.convert("RGB")
-        rgba = image.convert("RGBA")
-    except ValueError as error:
-        raise _UnreadableError(_reason(error)) from error
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Keep the high byte. Pillow's own conversion clips everything above 255 to white."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 0xFFFF:
-        raise _UnreadableError("32-bit integer pixels, where 8 or 16 bits were expected")
-    return Image.fromarray((values >> 8).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:

@@ -12,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from PIL import Image
-
-from graft.data.decode import FORMATS
+from graft.data.decode import identify
 from graft.data.hub_columns import Columns, find_columns
 from graft.data.layout import SPLIT_NAMES, Entry, Listing
+from graft.data.read import UnreadableError
 from graft.errors import DataError
 from graft.files import refusals_are_named
 
@@ -133,11 +132,9 @@ def _store(picture: Mapping[str, Any] | None, folder: Path) -> str:
 
 def _suffix(data: bytes) -> str:
     """Return the suffix of a picture's format, "" if its header is none that is known."""
-    Image.init()
     try:
-        with Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN]) as image:
-            kind = image.format or ""
-    except Exception:  # whatever cannot be opened is set aside later, with its reason
+        kind = identify(io.BytesIO(data)).format or ""
+    except UnreadableError:  # it is set aside later, with its reason
         return ""
     return _SUFFIXES.get(kind, f".{kind.lower()}")
 

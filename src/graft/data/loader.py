@@ -176,7 +176,7 @@ class Loader:
             view: Which augmented view of every picture; None takes the epoch's own.
 
         Raises:
-            DataError: A picture can no longer be read; the error names it.
+            DataError: A picture has changed since its scan or is gone; the error names it.
         """
         yield from self._load(self.batches(number), number if view is None else view)
 
@@ -188,7 +188,7 @@ class Loader:
             view: Which augmented view.
 
         Raises:
-            DataError: A picture can no longer be read; the error names it.
+            DataError: A picture has changed since its scan or is gone; the error names it.
         """
         wanted: Rows = np.asarray(positions, dtype=np.int64)
         chunks = _chunks(wanted, self.batch_size, -(-len(wanted) // self.batch_size))
@@ -240,8 +240,10 @@ class Loader:
         if not isinstance(sample, Sample):
             return decode(sample, shorter)
         if self.pixels is None or not sample.sha256:
-            return decode(sample.path, shorter)
-        return self.pixels.get((sample.sha256, shorter), lambda: decode(sample.path, shorter))
+            return decode(sample.path, shorter, sample.sha256)
+        return self.pixels.get(
+            (sample.sha256, shorter), lambda: decode(sample.path, shorter, sample.sha256)
+        )
 
     def _batch(self, rows: Rows, views: Sequence[Image.Image | None]) -> Batch:
         rows = rows[[view is not None for view in views]]

@@ -11,12 +11,18 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from graft.data.convert import TILE
+
 # How much larger than needed a reduced picture is at least. Twice as large leaves the antialiased
 # resize most of its work: views of real photographs differ from those of the whole pictures by half
 # a gray level of 255 on average, where a margin of 1 gives three times that. And a random crop that
 # shows a fifth of the area, 0.4 of the shorter side or more, still has nearly as many pixels as the
 # network's input; one that shows a third has more.
 MARGIN = 2
+
+# Images of more pixels are reduced in every format: a decoded one of 178 million pixels takes
+# 700 MB, and each thread may have one in its hands.
+LARGE = 1 << 24
 
 _NOTE = "graft: reduction"
 _REVERSE_X = (2, 3, 6, 7)  # EXIF orientations in which what was last becomes leftmost
@@ -73,6 +79,26 @@ def let_reduce(image: Image.Image, shorter: int) -> int:
     width, _ = image.size
     told = image.draft(None, (MARGIN * shorter, MARGIN * shorter))
     return 1 if told is None else round(width / told[1][2])
+
+
+def reduction_of_large(size: tuple[int, int], shorter: int) -> int:
+    """Return by how much an image that its decoder cannot reduce is reduced after decoding.
+
+    Args:
+        size: Width and height.
+        shorter: Length in pixels to which the shorter side will be scaled at most.
+
+    Returns:
+        A power of 2: 1 up to `LARGE` pixels, and where less than `MARGIN` times `shorter` remained.
+
+    Example:
+        >>> reduction_of_large((16_000, 12_000), 256), reduction_of_large((4_000, 3_000), 256)
+        (16, 1)
+    """
+    by = 1
+    while size[0] * size[1] > LARGE and by < TILE and min(size) // (2 * by) >= MARGIN * shorter:
+        by *= 2
+    return by
 
 
 def note_reduction(image: Image.Image, reduction: Reduction) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,17 +16,12 @@ from graft.data.manifest import Manifest, Sample
 from graft.data.table import read_table
 from graft.errors import DataError
 
-__all__ = ["find_images", "known_pictures", "locate", "scan"]
+__all__ = ["find_images", "locate", "scan"]
 
 _CHUNK = 64  # files per task, so that handing out tasks costs little
 
 
-def scan(
-    source: str | os.PathLike[str],
-    *,
-    check: bool = True,
-    known: Mapping[str, tuple[int, int]] | None = None,
-) -> Manifest:
+def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
     """Find every labelled picture of a data set.
 
     Args:
@@ -37,8 +31,6 @@ def scan(
             `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
-        known: Upright width and height by the SHA-256 of pictures that an earlier scan could
-            read, which are not decoded again; every file is still hashed. See `known_pictures`.
 
     Returns:
         The samples, unreadable ones included with their reason. Their split is "" where the
@@ -67,26 +59,9 @@ def scan(
         )
     chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
     with ThreadPoolExecutor(available_cores()) as pool:
-        examined = pool.map(partial(_samples, pixels=check, known=known), chunks)
+        examined = pool.map(partial(_samples, pixels=check), chunks)
         samples = tuple(sample for chunk in examined for sample in chunk)
     return Manifest(samples, root, tuple(notes))
-
-
-def known_pictures(samples: Iterable[Sample]) -> dict[str, tuple[int, int]]:
-    """Return what a later `scan` need not find out again.
-
-    Args:
-        samples: Of a scan that read the pixels.
-
-    Example:
-        >>> known_pictures([Sample("/a.jpg", "ants", sha256="ab", width=40, height=30)])
-        {'ab': (40, 30)}
-    """
-    return {
-        sample.sha256: (sample.width, sample.height)
-        for sample in samples
-        if sample.state == "ok" and sample.sha256
-    }
 
 
 def locate(source: str | os.PathLike[str]) -> str:
@@ -119,13 +94,10 @@ def _listing(source: str) -> Listing:
     )
 
 
-def _samples(
-    entries: list[Entry], pixels: bool, known: Mapping[str, tuple[int, int]] | None
-) -> list[Sample]:
-    return [_sample(entry, pixels, known) for entry in entries]
+def _samples(entries: list[Entry], pixels: bool) -> list[Sample]:
+    return [_sample(entry, pixels) for entry in entries]
 
 
-def _sample(entry: Entry, pixels: bool, known: Mapping[str, tuple[int, int]] | None) -> Sample:
-    width, height, state, sha256 = examine(entry.path, pixels=pixels, known=known)
-    path = entry.path.as_posix()
-    return Sample(path, entry.label, entry.split, sha256, width, height, state)
+def _sample(entry: Entry, pixels: bool) -> Sample:
+    width, height, state, sha256 = examine(entry.path, pixels=pixels)
+    return Sample(entry.path.as_posix(), entry.label, entry.split, sha256, width, height, state)

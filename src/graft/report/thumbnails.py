@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from graft.errors import DataError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 def thumbnail(path: str, side: int = 176) -> str | None:
@@ -22,6 +17,7 @@ def thumbnail(path: str, side: int = 176) -> str | None:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> path = Path(tempfile.mkdtemp()) / "a.png"
         >>> Image.new("RGB", (640, 480), "green").save(path)
@@ -30,27 +26,13 @@ def thumbnail(path: str, side: int = 176) -> str | None:
         >>> thumbnail("no such file") is None
         True
     """
+    from graft.data.decode import decode
+
     try:
-        image = _decoded(Path(path), 2 * side)
-    except (DataError, OSError, ValueError):  # ValueError: a path with a zero byte in it
+        image = decode(path, side)
+    except DataError:
         return None
     image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _decoded(path: Path, side: int) -> Image.Image:
-    """Decode a file; a JPEG no larger than it will be shown, which is many times quicker."""
-    from PIL import Image, UnidentifiedImageError
-
-    from graft.data.decode import decode
-
-    if not path.is_file():
-        raise DataError(f"'{path}' is not a file.")
-    try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            image.draft("RGB", (side, side))
-            return decode(image)
-    except UnidentifiedImageError:
-        return decode(path)

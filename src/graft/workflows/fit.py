@@ -19,6 +19,7 @@ from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.scan import locate
+from graft.data.unchanged import require_unchanged
 from graft.errors import RecipeError
 from graft.model import Model
 from graft.report.html import write_report
@@ -241,6 +242,8 @@ def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stop
         )
     with watch("data"):
         manifest = Manifest.load(run.manifest)
+        if run.state()["state"] != "done":
+            require_unchanged(manifest)
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
     backbone = open_backbone(recipe)
     return _Job(run, recipe, backbone, choose_plan(recipe, backbone), manifest, warnings, True)

@@ -17,7 +17,6 @@ from graft.model import Classifier
 from graft.network import staying_offline
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
 from graft.training import learning_rate
-from graft.workflows.examine import examine
 
 
 def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, list[str]]:
@@ -35,11 +34,7 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     """
     assert recipe.data.path is not None, "asked for before"
     with staying_offline(recipe.offline):
-        scanned = (
-            examine(recipe.data.path, recipe.cache)
-            if thorough
-            else scan(recipe.data.path, check=False)
-        )
+        scanned = scan(recipe.data.path, check=thorough)
     manifest = assign_splits(
         scanned,
         val_fraction=recipe.data.val_fraction,

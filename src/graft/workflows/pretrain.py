@@ -23,6 +23,7 @@ from graft.data.manifest import Manifest
 from graft.data.pixel_cache import PixelCache
 from graft.data.scan import locate, scan
 from graft.data.split import assign_splits
+from graft.data.unchanged import require_unchanged
 from graft.data.unlabelled import scan_unlabelled
 from graft.errors import RecipeError
 from graft.network import staying_offline
@@ -113,8 +114,12 @@ def pretrain(
             if state["state"] == "done":
                 listener.say(f"The run in '{out}' is already done.")
                 return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
+            manifest = None
+            if recipe.data.path:
+                with watch("data"):
+                    manifest = Manifest.load(run.manifest)
+                    require_unchanged(manifest)
             backbone = _backbone(recipe)
-            manifest = Manifest.load(run.manifest) if recipe.data.path else None
             return _carry_out(run, recipe, backbone, manifest, [], True, listener, watch)
     recipe = _complete(
         resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
