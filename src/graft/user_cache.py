@@ -73,15 +73,5 @@ def engine_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
     return None if root is None else root / ENGINES
 
 
-def note_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return the folder for the little that a run need not find out again; None for nothing.
-
-    Args:
-        chosen: As `cache_root` takes it.
-    """
-    root = cache_root(chosen)
-    return None if root is None else root / NOTES
-
-
 def _is_off(wish: str) -> bool:
     return wish.casefold() == OFF
