@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from graft.config import Recipe, options, resolve, write_yaml
-from graft.errors import RecipeError
+from graft.errors import DataError, RecipeError
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path):
@@ -67,7 +67,6 @@ def test_what_cannot_be_meant_is_refused_with_words(flags, sets, words):
     ("text", "words"),
     [
         ("- a\n- b\n", "not a mapping"),
-        ("a: [", "cannot be read"),
         ("trainign: {lr: 1}\n", "trainign"),
         ("training: 3\n", "training"),
     ],
@@ -85,8 +84,33 @@ def test_a_missing_recipe_file_is_named(tmp_path):
 
 def test_a_recipe_file_runs_no_code(tmp_path):
     (tmp_path / "r.yaml").write_text("seed: !!python/object/apply:os.getpid []\n")
-    with pytest.raises(RecipeError):
+    with pytest.raises(DataError, match="cannot be read"):
         resolve(config=tmp_path / "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "cannot be read"),
+        ("seed: 1" + "0" * 5000, "5,001 characters"),
+        ("a: &a [1]\n" + "b: *a", "alias"),
+        ("a: " + "[" * 5000 + "]" * 5000, "levels deep"),
+        ("seed: 2020-99-99", "cannot be read"),
+        ("seed: 1" + ":59" * 3000, "characters"),
+    ],
+)
+def test_a_recipe_file_that_is_no_plain_data_is_refused_as_data(tmp_path, text, words):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        resolve(config=tmp_path / "r.yaml")
+    assert caught.value.exit_code == 3
+    assert len(str(caught.value)) < 400
+
+
+def test_an_option_of_5000_digits_is_refused_in_a_line():
+    with pytest.raises(RecipeError, match="seed") as caught:
+        resolve(sets=["seed=1" + "0" * 5000])
+    assert len(str(caught.value)) < 400
 
 
 def test_the_flag_names_are_unique():

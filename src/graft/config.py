@@ -24,8 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from graft.errors import RecipeError, nearest
+from graft.errors import DataError, RecipeError, nearest
 from graft.files import replacing
+from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
 
 
 def _numbers(value: Any) -> Any:
@@ -51,7 +52,7 @@ def _colour_or_grey(value: int) -> int:
     return value
 
 
-Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 20)], ...], BeforeValidator(_numbers)]
 Channels = Annotated[int, AfterValidator(_colour_or_grey)]
 Rates = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_rates)]
 
@@ -351,7 +352,7 @@ def _validated(recipe: type[AnyRecipe], tree: Mapping[str, Any]) -> AnyRecipe:
         if isinstance(first["input"], Mapping):
             raise RecipeError(f"These options exclude each other: {message}.") from None
         raise RecipeError(
-            f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.",
+            f"{path} = {shown(first['input'])}: {message[0].lower()}{message[1:]}.",
             "Correct the value; --help lists what each option takes.",
         ) from None
 
@@ -360,13 +361,21 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a recipe file as nested data.
 
     Raises:
-        RecipeError: The file is missing, not YAML, or not a mapping.
+        RecipeError: The file is missing, or not a mapping.
+        DataError: It is not YAML of plain data within limits; see `parse_yaml`.
     """
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RecipeError(f"The recipe '{path}' cannot be read: {reason}.") from error
+        tree = parse_yaml(read_text(Path(path), MOST_YAML_BYTES))
+    except OSError as error:
+        raise RecipeError(
+            f"The recipe '{path}' cannot be read: {error.strerror or error}.",
+            "Give a YAML file; a run's recipe.yaml shows the form.",
+        ) from error
+    except ValueError as error:
+        raise DataError(
+            f"The recipe '{path}' cannot be read: {error}.",
+            "Correct the file; a run's recipe.yaml shows the form.",
+        ) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
@@ -404,12 +413,12 @@ def _place(tree: dict[str, Any], path: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise RecipeError(f"'{section}' must be a section, not {tree!r}.")
+            raise RecipeError(f"'{section}' must be a section, not {shown(tree)}.")
     tree[leaf] = value
 
 
 def _scalar(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text)
+    except ValueError:
         return text

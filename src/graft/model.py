@@ -12,14 +12,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone
+from graft.backbones.saved import HEAD as HEAD_TENSORS
+from graft.backbones.saved import read_saved
+from graft.backbones.weights import compare_header, read_header
 from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
-from graft.errors import DataError
+from graft.errors import BackboneError, DataError
 from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
 from graft.inference import Grafted, eval_batch, forward
-from graft.model_folder import checked_weights, model_folder, read_facts, write_facts
+from graft.model_folder import DAMAGED, write_facts
 from graft.strategies import HEAD
 from graft.tasks import Classification, Task, build_task
 
@@ -172,7 +175,7 @@ class Model(Grafted):
             )
         return write_facts(
             target,
-            classes=getattr(self.task, "classes", ()),
+            task=self.task.record(),
             backbone=self.backbone.record(),
             head=self.head.record(),
         )
@@ -188,27 +191,25 @@ class Model(Grafted):
             A `Classifier` where the task is classification, else a `Model`.
 
         Raises:
-            DataError: There is no model, it is damaged, does another task, or a newer Graft wrote
-                it.
+            DataError: There is no model, it does another task, or it is not what this version of
+                Graft writes.
         """
-        place = model_folder(folder)
-        facts = read_facts(place)
+        facts, weights = read_saved(folder)
         if facts["head"] is None:
             raise DataError(
                 f"'{folder}' holds a backbone without a head, which knows no classes.",
                 f"Train a head on it first: graft fit DIR --backbone {folder}",
             )
-        weights = checked_weights(place, facts)
-        task = build_task(
-            facts.get("task") or {"name": Classification.name, "classes": facts["classes"]}
-        )
+        task = build_task(facts["task"])
         kind = Classifier if isinstance(task, Classification) else Model
         if not issubclass(kind, cls):
             raise DataError(
-                f"The model in '{place}' does {task.name}, not {Classification.name}.",
+                f"The model in '{folder}' does {task.name}, not {Classification.name}.",
                 "Load it with graft.load.",
             )
         try:
+            with torch.device("meta"):
+                compare_header(read_header(weights), build_head(facts["head"]), HEAD_TENSORS)
             backbone, head = Backbone.from_record(facts["backbone"]), build_head(facts["head"])
             model = (
                 Classifier(backbone, head, task.classes)
@@ -216,11 +217,9 @@ class Model(Grafted):
                 else Model(backbone, head, task)
             )
             model.restore(load_file(weights))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"The model in '{place}' is damaged: {error}.",
-                "Copy the whole folder again, or repeat the run.",
-            ) from error
+        except (BackboneError, RuntimeError) as error:
+            reason = error.problem if isinstance(error, BackboneError) else f"{error}."
+            raise DataError(f"The model in '{folder}' is damaged: {reason}", DAMAGED) from error
         return cast("Self", model.to(memory_format=torch.channels_last).eval())
 
 

@@ -1,19 +1,210 @@
-"""The folder in which a model is saved: `model.json` and `model.safetensors`."""
+"""The folder in which a model is saved: `model.json` and `model.safetensors`.
+
+A model folder is data: it may come from anybody. `ModelRecord` says by name, type and range what
+Graft itself writes into `model.json`, and nothing else is read. What is in `architecture` belongs
+to the provider, whose `check` decides; `backbones.saved` compares the rest with the network.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from hashlib import sha256 as hash_of
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graft.errors import DataError
 from graft.files import sha256, write_json
+from graft.structured import canonical, parse_json, read_text, shown
 
-FORMAT = 1
-"""Version of the model folder's format that this release writes."""
+FORMAT = 2
+"""Version of the model folder's format that this release writes, and the only one it reads."""
+
+LARGEST_SIDE = 4096
+"""Of an image in pixels, as in the recipe."""
+
+DAMAGED = "Copy the whole folder again, or repeat the run."
+
+
+def _text(value: Any) -> Any:
+    """Take a string; pydantic's own refuse names of files that are not valid text."""
+    if not isinstance(value, str) or len(value) > 4096:
+        raise ValueError("it should be a string of at most 4,096 characters")
+    return value
+
+
+def _class_name(value: Any) -> Any:
+    if not _text(value):
+        raise ValueError("a class needs a name")
+    return value
+
+
+Line = Annotated[Any, AfterValidator(_text)]
+ClassName = Annotated[Any, AfterValidator(_class_name)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TensorPath = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=500)]
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Size = Annotated[int, Field(ge=1, le=1 << 31)]
+Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[float, Field(ge=-1e4, le=1e4)]
+Spread = Annotated[float, Field(ge=1e-6, le=1e4)]
+
+
+class Strict(BaseModel):
+    """Keys by name, values by type: an integer is no boolean, a string no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class StageRecord(Strict):
+    """What `Stage.to_dict` returns."""
+
+    name: Annotated[str, Field(pattern=r"^(stem|stage[1-9][0-9]{0,3})$")]
+    modules: Annotated[list[TensorPath], Field(min_length=1, max_length=20_000)]
+    parameters: Annotated[list[TensorPath], Field(max_length=20_000)]
+    buffers: Annotated[list[TensorPath], Field(max_length=20_000)]
+    shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
+
+
+class PreprocessRecord(Strict):
+    """What `Preprocess.to_dict` returns."""
+
+    image_size: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    resize: Side | None
+    crop: Literal["center", "squash"]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    mean: Annotated[list[Level], Field(max_length=64)]
+    std: Annotated[list[Spread], Field(max_length=64)]
+    channels: Annotated[int, Field(ge=1, le=64)]
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> PreprocessRecord:
+        if {len(self.mean), len(self.std)} != {self.channels}:
+            raise ValueError(
+                f"{self.channels} channels have {len(self.mean)} means and {len(self.std)} "
+                "deviations"
+            )
+        return self
+
+
+class ProvenanceRecord(Strict):
+    """What a `Provenance` holds."""
+
+    provider: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
+    weights: Line | None
+    source: Line | None
+    sha256: Hash | None
+    licence: Line | None
+    top1: Annotated[float, Field(ge=0, le=100)] | None
+
+
+class BackboneRecord(Strict):
+    """What `Backbone.record` returns; the provider checks the architecture."""
+
+    name: Line
+    architecture: dict[str, Any]
+    removed: Annotated[list[TensorPath], Field(min_length=1, max_length=100)]
+    input_layers: Annotated[list[TensorPath], Field(max_length=100)]
+    stages: Annotated[list[StageRecord], Field(min_length=1, max_length=1000)]
+    width: Width
+    preprocess: PreprocessRecord
+    head_dropout: Share
+    provenance: ProvenanceRecord
+
+    @model_validator(mode="after")
+    def _in_order(self) -> BackboneRecord:
+        expected = ["stem", *(f"stage{number}" for number in range(1, len(self.stages)))]
+        if [stage.name for stage in self.stages] != expected:
+            raise ValueError("the stages are not stem, stage1, stage2, ... in this order")
+        return self
+
+
+class LinearRecord(Strict):
+    """What `LinearHead.record` and `CosineHead.record` return."""
+
+    kind: Literal["linear", "cosine"]
+    width: Width
+    classes: Width
+    dropout: Share = 0.0
+
+
+class MLPRecord(Strict):
+    """What `MLPHead.record` returns."""
+
+    kind: Literal["mlp"]
+    width: Width
+    classes: Width
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [256]
+    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
+    normalization: Literal["none", "batch", "layer"] = "none"
+    dropout: Share = 0.0
+
+
+HeadRecord = Annotated[LinearRecord | MLPRecord, Field(discriminator="kind")]
+
+
+class ClassificationRecord(Strict):
+    """What `Classification.record` returns."""
+
+    name: Literal["classification"]
+    classes: Annotated[list[ClassName], Field(min_length=1, max_length=1 << 20)]
+
+    @property
+    def outputs(self) -> int:
+        """What the head gives for each image."""
+        return len(self.classes)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ClassificationRecord:
+        twice = len(self.classes) - len(set(self.classes))
+        if twice:
+            raise ValueError(f"{twice} of the {len(self.classes)} class names are there twice")
+        return self
+
+
+TaskRecord = ClassificationRecord
+
+
+class ModelRecord(Strict):
+    """What `model.json` holds.
+
+    Args:
+        format: `FORMAT`.
+        graft: Version of Graft that wrote it.
+        sha256: Of `model.safetensors`.
+        task: `Task.record()`; None for a backbone alone.
+        backbone: `Backbone.record()`.
+        head: `Head.record()`; None for a backbone alone.
+    """
+
+    format: Literal[2]
+    graft: Annotated[str, Field(pattern=r"^[\w.+!-]{1,64}$")]
+    sha256: Hash
+    task: TaskRecord | None
+    backbone: BackboneRecord
+    head: HeadRecord | None
+
+    @model_validator(mode="after")
+    def _fitting(self) -> ModelRecord:
+        if self.head is None or self.task is None:
+            if self.head is not None or self.task is not None:
+                raise ValueError("a head and a task belong together, and one of them is missing")
+            return self
+        if self.task.outputs != self.head.classes:
+            raise ValueError(
+                f"there are {self.task.outputs} class names for {self.head.classes} logits"
+            )
+        if self.head.width != self.backbone.width:
+            raise ValueError(
+                f"the head takes {self.head.width} features, and the backbone gives "
+                f"{self.backbone.width}"
+            )
+        return self
 
 
 def model_folder(path: str | os.PathLike[str]) -> Path:
@@ -40,7 +231,7 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
 def write_facts(
     folder: Path,
     *,
-    classes: Sequence[str],
+    task: Mapping[str, Any] | None,
     backbone: Mapping[str, Any],
     head: Mapping[str, Any] | None,
 ) -> Path:
@@ -48,55 +239,63 @@ def write_facts(
 
     Args:
         folder: The model folder.
-        classes: Class names in the order of the logits; none where there is no head.
+        task: `Task.record()`; None for a backbone alone.
         backbone: `Backbone.record()`.
         head: `Head.record()`; None for a backbone alone.
 
     Returns:
         The folder.
+
+    Raises:
+        DataError: It would not be a record that `read_facts` takes, such as one with two classes of
+            the same name.
     """
-    write_json(
-        folder / "model.json",
-        {
-            "format": FORMAT,
-            "graft": version("graftlearn"),
-            "sha256": sha256(folder / "model.safetensors"),
-            "classes": list(classes),
-            "backbone": backbone,
-            "head": head,
-        },
-    )
+    facts = {
+        "format": FORMAT,
+        "graft": version("graftlearn"),
+        "sha256": sha256(folder / "model.safetensors"),
+        "task": task,
+        "backbone": backbone,
+        "head": head,
+    }
+    plain = json.loads(canonical(facts))  # as it will be read: tuples are lists
+    _validated(plain, f"The model for '{folder}'", "Correct the classifier before it is saved.")
+    write_json(folder / "model.json", {**plain, "checksum": checksum(plain)})
     return folder
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what a folder's `model.json` holds.
+    """Return what a folder's `model.json` holds, as far as it can be checked without the network.
 
     Raises:
-        DataError: It is damaged, or a newer Graft wrote it.
+        DataError: It is damaged, was edited, or another version of Graft wrote it.
     """
     path = folder / "model.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        written = facts["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        facts = parse_json(read_text(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' is damaged: {error}.", DAMAGED) from error
+    if not isinstance(facts, dict):
+        raise DataError(f"'{path}' is damaged: it is not a JSON object.", DAMAGED)
+    _refuse_other_formats(path, facts)
+    promised = facts.pop("checksum", None)
+    _validated(facts, f"'{path}'", DAMAGED)
+    if promised != checksum(facts):
         raise DataError(
-            f"'{path}' is damaged: {type(error).__name__}: {error}.",
-            "Copy the whole folder again, or repeat the run.",
-        ) from error
-    if not isinstance(written, int) or written > FORMAT:
-        raise DataError(
-            f"'{path}' has model format {written!r}, written by Graft {facts.get('graft')}; "
-            f"this Graft reads up to {FORMAT}.",
-            "Update Graft: pip install --upgrade graftlearn.",
+            f"'{path}' is damaged or was edited: its content does not have the checksum in it.",
+            DAMAGED,
         )
-    missing = {"sha256", "classes", "backbone", "head"} - set(facts)
-    if missing:
-        raise DataError(
-            f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}.",
-            "Copy the whole folder again, or repeat the run.",
-        )
-    return dict(facts)
+    return facts
+
+
+def checksum(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a model's facts, whatever the order and spacing of their JSON.
+
+    Example:
+        >>> checksum({"a": 1, "b": [2]}) == checksum({"b": [2], "a": 1})
+        True
+    """
+    return hash_of(canonical(facts).encode()).hexdigest()
 
 
 def checked_weights(folder: Path, facts: Mapping[str, Any]) -> Path:
@@ -108,8 +307,69 @@ def checked_weights(folder: Path, facts: Mapping[str, Any]) -> Path:
     weights = folder / "model.safetensors"
     if not weights.is_file() or sha256(weights) != facts["sha256"]:
         state = "is missing" if not weights.is_file() else "does not match model.json"
-        raise DataError(
-            f"The model in '{folder}' is damaged: model.safetensors {state}.",
-            "Copy the whole folder again, or repeat the run.",
-        )
+        raise DataError(f"The model in '{folder}' is damaged: model.safetensors {state}.", DAMAGED)
     return weights
+
+
+def _refuse_other_formats(path: Path, facts: Mapping[str, Any]) -> None:
+    written, by = facts.get("format"), shown(facts.get("graft"), 40)
+    if type(written) is not int or written < 1:
+        raise DataError(
+            f"'{path}' is damaged: its format is {shown(written)}, not {FORMAT}.", DAMAGED
+        )
+    if written > FORMAT:
+        raise DataError(
+            f"'{path}' has model format {shown(written)}, written by Graft {by}; this Graft reads "
+            f"{FORMAT}.",
+            "Update Graft: pip install --upgrade graftlearn.",
+        )
+    if written < FORMAT:
+        raise DataError(
+            f"'{path}' has model format {written}, which no release wrote and which has no "
+            "checksum of its content.",
+            "Repeat the run with `graft fit`.",
+        )
+
+
+def checked_backbone(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Backbone.record()` returned as plain data.
+
+    Raises:
+        DataError: It is something else.
+    """
+    return _plain(record, "The record of the backbone", BackboneRecord)
+
+
+def checked_head(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Head.record()` returned as plain data.
+
+    Raises:
+        DataError: It is something else.
+    """
+    schema = MLPRecord if record.get("kind") == "mlp" else LinearRecord
+    return _plain(record, "The record of the head", schema)
+
+
+def _plain(record: Mapping[str, Any], what: str, schema: type[Strict]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(canonical(record))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{what} is not JSON: {error}.", DAMAGED) from error
+    _validated(plain, what, DAMAGED, schema)
+    return plain
+
+
+def _validated(
+    facts: Mapping[str, Any], what: str, remedy: str, schema: type[Strict] = ModelRecord
+) -> None:
+    try:
+        schema.model_validate(facts)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:200]
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        given = first["input"]
+        where = "" if isinstance(given, dict | list) else f"{place} = {shown(given)}: "
+        where = where or (f"{place}: " if place else "")
+        raise DataError(f"{what} is not what Graft writes: {where}{message}.", remedy) from None

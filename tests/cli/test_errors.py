@@ -184,7 +184,7 @@ def test_a_model_of_a_newer_version(graft_cli, photos, model, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(model / "model", folder)
     facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**facts, "format": 2, "graft": "9.0"}))
+    (folder / "model.json").write_text(json.dumps({**facts, "format": 99, "graft": "9.0"}))
     check(graft_cli("evaluate", folder, photos), 3, "9.0", "Update Graft")
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from torch.overrides import TorchFunctionMode
 
 from graft.backbones.providers import Provider
@@ -22,6 +25,9 @@ _DRAWS = frozenset(
     }
 )
 """What gives a parameter its first values."""
+
+MOST_PARAMETERS = 1 << 34
+MOST_IN_BUFFERS = 1 << 27  # numbers that are computed in memory, such as tables of positions
 
 
 def build(provider: Provider, architecture: Mapping[str, Any], seed: int = 0) -> nn.Module:
@@ -66,6 +72,75 @@ def build_without_values(provider: Provider, architecture: Mapping[str, Any]) ->
         return build(provider, architecture)
     finally:
         hook.remove()
+
+
+def build_skeleton(
+    provider: Provider, architecture: Mapping[str, Any], most_tensors: int
+) -> nn.Module:
+    """Return the network on the meta device, its buffers too: shapes, and no memory for values.
+
+    What a file asks for is built so before anything else, and refused where it is too large.
+
+    Args:
+        provider: Builds the network.
+        architecture: As the provider takes it.
+        most_tensors: How many parameters and buffers the network may have.
+
+    Raises:
+        BackboneError: The provider cannot build it, or it is larger than any network known.
+
+    Example:
+        >>> from graft.backbones.providers import find_provider
+        >>> architecture = {"name": "resnet18", "options": {}}
+        >>> skeleton = build_skeleton(find_provider("torchvision"), architecture, 200)
+        >>> skeleton.bn1.running_mean.device.type
+        'meta'
+    """
+    count = _Count(most_tensors)
+    hooks = [
+        register_module_parameter_registration_hook(count.take),
+        register_module_buffer_registration_hook(count.take),
+    ]
+    try:
+        with _failures_named(architecture), torch.device("meta"), _WithoutDrawing():
+            return provider.build(architecture)
+    except BackboneError:
+        if count.exceeded:
+            raise
+        # A network that computes with values while it is built needs them after all.
+        return build_without_values(provider, architecture).to("meta")
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Count:
+    """Counts the tensors of a network that is being built, and stops where they are too many."""
+
+    def __init__(self, most_tensors: int) -> None:
+        self.most_tensors = most_tensors
+        self.tensors = self.parameters = self.buffers = 0
+        self.exceeded = False
+
+    def take(self, module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        if tensor is None:
+            return
+        self.tensors += 1
+        if isinstance(tensor, nn.Parameter):
+            self.parameters += tensor.numel()
+        else:
+            self.buffers += tensor.numel()
+        self.exceeded = (
+            self.tensors > self.most_tensors
+            or self.parameters > MOST_PARAMETERS
+            or self.buffers > MOST_IN_BUFFERS
+        )
+        if self.exceeded:
+            raise BackboneError(
+                f"The network is larger than any that is known, from '{name}' of shape "
+                f"{tuple(tensor.shape)} on.",
+                "Choose another image size or another backbone.",
+            )
 
 
 def _to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:

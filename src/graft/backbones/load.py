@@ -18,10 +18,10 @@ from graft.backbones.classifier_layer import remove
 from graft.backbones.download import promised_hash
 from graft.backbones.providers import Offer, Provider, find_provider, split_name
 from graft.backbones.recognise import recognise
-from graft.backbones.saved import is_saved, read_saved, read_trunk
+from graft.backbones.saved import checked_record, is_saved, read_saved, read_trunk
 from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
-from graft.errors import BackboneError
+from graft.errors import BackboneError, DataError
 from graft.files import sha256
 
 
@@ -200,23 +200,23 @@ def rebuild(
         seed: Of the random weights.
     """
     try:
-        backbone = Backbone(
-            name=record["name"],
-            module=nn.Identity(),
-            stages=tuple(Stage.from_dict(stage) for stage in record["stages"]),
-            width=int(record["width"]),
-            preprocess=Preprocess.from_dict(record["preprocess"]),
-            head_dropout=float(record["head_dropout"]),
-            provenance=Provenance(**record["provenance"]),
-            architecture=dict(record["architecture"]),
-            removed=tuple(record["removed"]),
-            input_layers=tuple(record.get("input_layers", ())),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        provider, record = checked_record(record)
+    except DataError as error:
         raise BackboneError(
-            f"The record of the backbone is damaged: {error!r}.", "Restore the model folder."
+            f"The record of the backbone is damaged. {error.problem}", "Restore the model folder."
         ) from error
-    provider = find_provider(split_name(backbone.name)[0])
+    backbone = Backbone(
+        name=record["name"],
+        module=nn.Identity(),
+        stages=tuple(Stage.from_dict(stage) for stage in record["stages"]),
+        width=record["width"],
+        preprocess=Preprocess.from_dict(record["preprocess"]),
+        head_dropout=float(record["head_dropout"]),
+        provenance=Provenance(**record["provenance"]),
+        architecture=record["architecture"],
+        removed=tuple(record["removed"]),
+        input_layers=tuple(record["input_layers"]),
+    )
     backbone.module = _make(backbone, provider, None if meta or state is not None else seed)
     if meta:
         backbone.module = backbone.module.to("meta")
@@ -293,9 +293,9 @@ def _load_saved(
     seed: int,
 ) -> Backbone:
     """Return the trunk of a model that Graft saved, with its stages and preprocessing."""
-    record, file = read_saved(name)
+    facts, file = read_saved(name)
     state = read_trunk(file) if pretrained and not meta else None
-    backbone = rebuild(record, state, meta=meta, seed=seed)
+    backbone = rebuild(facts["backbone"], state, meta=meta, seed=seed)
     preprocess = backbone.preprocess
     if weights is not None or (
         image_size or preprocess.height,

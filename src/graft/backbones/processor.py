@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,29 @@ from PIL import Image
 from transformers import AutoImageProcessor
 
 from graft.data.preprocess import Preprocess
-from graft.errors import BackboneError
+from graft.errors import BackboneError, DataError
+from graft.model_folder import LARGEST_SIDE
+from graft.structured import parse_json, read_text, shown
 
 INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts
 TOLERANCE = 1.0 / 255  # mean difference; libraries round and filter a little differently
+# What names code, a place, a version or a device, and says nothing about pictures.
+LEFT_OUT = frozenset(
+    {
+        "_auto_class",
+        "_name_or_path",
+        "_processor_class",
+        "auto_map",
+        "device",
+        "name_or_path",
+        "processor_class",
+        "transformers_version",
+    }
+)
+TYPES = frozenset({"image_processor_type", "feature_extractor_type"})
+TYPE = re.compile(r"[A-Z]\w*(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
+WORD = re.compile(r"\w{1,100}")
+SMALLEST_SHARE = 0.05
 PICTURES = ((197, 131), (90, 160))
 
 
@@ -31,13 +52,13 @@ def read_processor(file: Path) -> Preprocess:
         file: A `preprocessor_config.json`.
 
     Raises:
-        BackboneError: The file is damaged, or the processor does what `Preprocess` cannot.
+        BackboneError: The processor does what `Preprocess` cannot.
+        DataError: The file is damaged, or holds what no processor of transformers needs.
     """
+    given = _read(file)
     try:
-        processor = AutoImageProcessor.from_pretrained(
-            file.parent, local_files_only=True, trust_remote_code=False
-        )
-        settings = {**json.loads(file.read_text(encoding="utf-8")), **processor.to_dict()}
+        processor = _processor(given, file.with_name("config.json"))
+        settings = {**given, **processor.to_dict()}
         wanted = [_run(processor, picture) for picture in _pictures()]
     except Exception as error:  # processors check little and fail anywhere
         reason = str(error).strip().partition("\n")[0]
@@ -57,6 +78,53 @@ def read_processor(file: Path) -> Preprocess:
         "prepares images in a way that cannot be repeated here.",
         "Choose another backbone.",
     )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the settings in a file, of which none can name code or ask for a huge picture."""
+    try:
+        given = parse_json(read_text(file))
+        if not isinstance(given, dict):
+            raise ValueError("it is not a mapping")
+        settings = {key: value for key, value in given.items() if key not in LEFT_OUT}
+        for key, value in settings.items():
+            _check(key, value)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"The image processor '{file}' is damaged: {error}.",
+            "Save the processor again with this version of transformers.",
+        ) from error
+    return settings
+
+
+def _check(key: str, value: Any) -> None:
+    """Raise a `ValueError` where a setting is no flag, word or number within limits."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        for part in inner:
+            if isinstance(part, dict | list):
+                raise ValueError(f"{key} = {shown(value)} is not possible")
+            _check(key, part)
+    elif isinstance(value, str):
+        if not WORD.fullmatch(value) or (key in TYPES and not TYPE.fullmatch(value)):
+            raise ValueError(f"{key} = {shown(value)} is not possible")
+    elif value is not None:
+        least = SMALLEST_SHARE if key == "crop_pct" else -LARGEST_SIDE
+        if not least <= value <= LARGEST_SIDE:
+            raise ValueError(f"{key} = {shown(value)} is not possible")
+
+
+def _processor(settings: Mapping[str, Any], config: Path) -> Any:
+    """Let transformers make the processor from nothing but its settings and the type of model."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "preprocessor_config.json").write_text(json.dumps(settings))
+        if config.is_file():
+            kind = parse_json(read_text(config)).get("model_type")
+            if isinstance(kind, str) and WORD.fullmatch(kind.replace("-", "_")):
+                (Path(folder) / "config.json").write_text(json.dumps({"model_type": kind}))
+        return AutoImageProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
 
 
 def _readings(settings: Mapping[str, Any]) -> Iterator[Preprocess]:

@@ -1,21 +1,47 @@
-"""The trunk of a model that Graft saved, as a backbone for the next one."""
+"""The trunk of a model that Graft saved, as a backbone for the next one.
+
+A model folder may come from anybody, and a checksum says only that nobody changed it by accident.
+So nothing in it is believed: the network that it names is built without memory and compared with
+the record and with the header of the weights, before a tensor is read.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone
-from graft.backbones.weights import read_state
+from graft.backbones.build import build_skeleton
+from graft.backbones.channels import set_channels
+from graft.backbones.classifier_layer import remove
+from graft.backbones.providers import Provider, available, find_provider
+from graft.backbones.stages import find_shapes
+from graft.backbones.trace import named_tensors, run, trace
+from graft.backbones.weights import Header, compare_header, read_header
+from graft.data.preprocess import Preprocess
+from graft.errors import BackboneError, DataError
 from graft.files import refusals_are_named, replacing
-from graft.model_folder import checked_weights, model_folder, read_facts, write_facts
+from graft.model_folder import (
+    DAMAGED,
+    checked_backbone,
+    checked_weights,
+    model_folder,
+    read_facts,
+    write_facts,
+)
+from graft.structured import shown
 
-TRUNK = "trunk."
-"""What the tensors of a classifier's backbone begin with in its file."""
+TRUNK, HEAD = "trunk.", "head."
+"""What the tensors of a classifier's backbone and of its head begin with in its file."""
+
+SPARE = 200
+"""Tensors that a network may have beyond those in its file and some that it computes itself."""
 
 
 def is_saved(name: str) -> bool:
@@ -47,24 +73,145 @@ def save_backbone(backbone: Backbone, folder: Path) -> Path:
         save_file(
             {TRUNK + name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary
         )
-    return write_facts(folder, classes=(), backbone=backbone.record(), head=None)
+    return write_facts(folder, task=None, backbone=backbone.record(), head=None)
 
 
-def read_saved(name: str) -> tuple[Mapping[str, Any], Path]:
-    """Return the record of a saved classifier's backbone, and the file with its weights.
+def read_saved(name: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
+    """Return what the `model.json` of a saved model holds, and the file with its weights.
+
+    Both are what Graft writes and fit each other and the network that they name.
 
     Raises:
-        DataError: The model is damaged, or a newer Graft wrote it.
+        DataError: They are not, or are damaged, or another version of Graft wrote them.
     """
     folder = model_folder(name)
     facts = read_facts(folder)
-    return facts["backbone"], checked_weights(folder, facts)
+    try:
+        header = read_header(folder / "model.safetensors")
+    except BackboneError as error:
+        checked_weights(folder, facts)
+        raise DataError(f"The model in '{folder}' is damaged: {error.problem}", DAMAGED) from error
+    try:
+        provider, record = checked_record(facts["backbone"])
+        prove(provider, record, header)
+    except (BackboneError, DataError) as error:
+        if isinstance(error, BackboneError) and _is_missing_extra(facts["backbone"]["name"]):
+            raise
+        raise DataError(f"The model in '{folder}' is damaged: {error.problem}", DAMAGED) from error
+    return facts, checked_weights(folder, facts)
 
 
 def read_trunk(file: Path) -> dict[str, Tensor]:
     """Return the tensors of the backbone in a classifier's weights file."""
-    return {
-        key.removeprefix(TRUNK): tensor
-        for key, tensor in read_state(file).items()
-        if key.startswith(TRUNK)
-    }
+    with safe_open(file, framework="pt") as opened:
+        names = [name for name in opened.keys() if name.startswith(TRUNK)]  # noqa: SIM118
+        return {name.removeprefix(TRUNK): opened.get_tensor(name) for name in names}
+
+
+def checked_record(record: Mapping[str, Any]) -> tuple[Provider, dict[str, Any]]:
+    """Return the provider of a backbone's record and the record as plain data.
+
+    Raises:
+        DataError: It is not what `Backbone.record` returns, or its provider would not have written
+            its architecture.
+        BackboneError: The provider is not installed.
+    """
+    plain = checked_backbone(record)
+    owner, _, name = plain["name"].partition(":")
+    if owner not in available() or not name:
+        raise DataError(f"{shown(plain['name'])} is no backbone of a known provider.", DAMAGED)
+    if plain["provenance"]["provider"] != owner:
+        raise DataError(f"Its weights are said to be of another provider than '{owner}'.", DAMAGED)
+    provider = find_provider(owner)
+    check = getattr(provider, "check", None)
+    if check is None:
+        raise DataError(
+            f"The provider '{owner}' has no function `check`, without which what a file says of "
+            "its networks is not safe to build.",
+            "Update the package that the provider comes from.",
+        )
+    try:
+        check(name, plain["architecture"], Preprocess.from_dict(plain["preprocess"]))
+    except ValueError as error:
+        raise DataError(
+            f"Its architecture is not one that Graft writes: {error}.", DAMAGED
+        ) from error
+    return provider, plain
+
+
+def prove(provider: Provider, record: Mapping[str, Any], header: Header) -> None:
+    """Compare a record and the header of a weights file with the network that they promise.
+
+    Args:
+        provider: Builds the network.
+        record: Of the backbone, as `checked_record` returned it.
+        header: Number format and shape of every tensor in the file.
+
+    Raises:
+        DataError: They do not fit each other.
+        BackboneError: The network cannot be built, or is too large.
+    """
+    network = build_skeleton(provider, record["architecture"], 3 * len(header) + SPARE).eval()
+    preprocess = Preprocess.from_dict(record["preprocess"])
+    _take_off(network, record, preprocess.channels)
+    _compare_stages(network, record)
+    compare_header(header, network, TRUNK)
+    surplus = next((name for name in header if not name.startswith((TRUNK, HEAD))), None)
+    if surplus is not None:
+        raise DataError(f"The tensor {shown(surplus)} is not part of the network.")
+    _compare_shapes(network, record, preprocess)
+
+
+def _take_off(network: nn.Module, record: Mapping[str, Any], channels: int) -> None:
+    modules = dict(network.named_modules())
+    for path in (*record["removed"], *record["input_layers"]):
+        if path not in modules:
+            raise DataError(f"The network has no layer {shown(path)}.")
+    remove(network, record["removed"])
+    for path in record["input_layers"]:
+        if not isinstance(modules[path], nn.Conv2d):
+            raise DataError(f"The layer {shown(path)} is no convolution that reads images.")
+    if channels != 3:
+        set_channels(network, record["input_layers"], channels)
+
+
+def _compare_stages(network: nn.Module, record: Mapping[str, Any]) -> None:
+    held = sorted(
+        name for stage in record["stages"] for name in (*stage["parameters"], *stage["buffers"])
+    )
+    if held != sorted(name for name, _ in named_tensors(network)):
+        raise DataError("The stages do not hold every tensor of the network once.")
+    modules = dict(network.named_modules())
+    for stage in record["stages"]:
+        for path in stage["modules"]:
+            if path not in modules:
+                raise DataError(f"The network has no module {shown(path)}.")
+
+
+def _compare_shapes(network: nn.Module, record: Mapping[str, Any], preprocess: Preprocess) -> None:
+    """Raise where the network does not make of its images what the record says."""
+    size, channels = (preprocess.height, preprocess.width), preprocess.channels
+    stages = record["stages"]
+    try:
+        seen = trace(network, size, channels)
+        shapes = find_shapes(seen, [stage["modules"] for stage in stages])
+        features = run(seen.network, size, channels)
+    except Exception as error:  # networks raise assertions and plain errors alike
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise DataError(f"The network does not run on its images: {reason}.") from error
+    for stage, shape in zip(stages, shapes, strict=True):
+        if stage["shape"] != list(shape):
+            raise DataError(
+                f"The stage '{stage['name']}' gives {list(shape)}, not {shown(stage['shape'])}."
+            )
+    if not isinstance(features, Tensor) or features.shape[1:] != (record["width"],):
+        raise DataError(f"The network does not give {record['width']} features per image.")
+
+
+def _is_missing_extra(name: str) -> bool:
+    owner = name.partition(":")[0]
+    try:
+        find_provider(owner)
+    except BackboneError:
+        return owner in available()
+    return False

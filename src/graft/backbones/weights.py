@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -10,17 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from graft.errors import BackboneError
+from graft.structured import parse_json, read_text, shown
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIX = re.compile(r"(module\.|_orig_mod\.)+")
 INDEX = ".safetensors.index.json"  # names the files among which a large state dict is divided
 PICKLES = (".pth", ".pt", ".bin")
 SHOWN = 3
+REAL = ("F16", "BF16", "F32", "F64")
+WHOLE = ("U8", "I8", "I16", "I32", "I64")
 OPTIONAL = "num_batches_tracked"  # absent from files older than PyTorch 0.4.1
+
+Header = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Number format and shape of the tensors of a safetensors file, by name."""
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
@@ -66,6 +72,66 @@ def read_state(file: Path) -> dict[str, Tensor]:
     return state
 
 
+def read_header(file: Path) -> Header:
+    """Return number format and shape of every tensor in a safetensors file; no tensor is read.
+
+    Raises:
+        BackboneError: The file is missing or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from safetensors.torch import save_file
+        >>> file = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_file({"bias": torch.zeros(2)}, file)
+        >>> read_header(file)
+        {'bias': ('F32', (2,))}
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {
+                name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()
+            }
+    except Exception as error:  # safetensors raises its own, untyped error for a damaged file
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise BackboneError(
+            f"'{file.name}' is damaged: {reason}.", "Copy or download it again."
+        ) from error
+
+
+def compare_header(header: Header, module: nn.Module, prefix: str) -> None:
+    """Refuse a file that does not hold exactly a module's tensors under a prefix.
+
+    Args:
+        header: Of the file.
+        module: May be on the meta device.
+        prefix: What the names in the file begin with.
+
+    Raises:
+        BackboneError: A tensor is missing, left over, of another shape, or of another kind.
+    """
+    own = {f"{prefix}{name}": tensor for name, tensor in module.state_dict().items()}
+    there = {name: facts for name, facts in header.items() if name.startswith(prefix)}
+    for name in (*own, *there):
+        if name not in there or name not in own:
+            where = "not there" if name not in there else "not part of the network"
+            raise BackboneError(f"The tensor {shown(name)} is {where}.")
+        (kind, shape), tensor = there[name], own[name]
+        kinds = _kinds(tensor)
+        if shape != tuple(tensor.shape) or kind not in kinds:
+            raise BackboneError(
+                f"The tensor '{name}' is {kind} of shape {shape}, not {' or '.join(kinds)} of "
+                f"shape {tuple(tensor.shape)}."
+            )
+
+
+def _kinds(tensor: Tensor) -> tuple[str, ...]:
+    """Return the number formats in a file that a tensor can be read from."""
+    if tensor.dtype == torch.bool:
+        return ("BOOL",)
+    return REAL if tensor.is_floating_point() else WHOLE
+
+
 def load_weights(
     module: nn.Module,
     state: Mapping[str, Tensor],
@@ -84,7 +150,8 @@ def load_weights(
         recognise: Names the architecture that the state dict belongs to, if it can.
 
     Raises:
-        BackboneError: A tensor is missing, left over or of another shape.
+        BackboneError: A tensor is missing, left over, of another shape, or complex or boolean where
+            real numbers are wanted.
 
     Example:
         >>> layer = nn.Linear(2, 1)
@@ -93,18 +160,22 @@ def load_weights(
         [[1.0, 1.0]]
     """
     own = module.state_dict()
-    given = {
-        name: value.to(own[name].dtype, copy=True) if name in own else value
+    kept = {
+        name: value
         for name, value in state.items()
         if not any(name.startswith(f"{path}.") for path in without)
     }
-    problems = _differences(own, given)
+    problems = _differences(own, kept)
     if problems:
         guess = recognise()
         remedy = f"It fits '{guess}': choose that backbone." if guess else "Give weights that fit."
         raise BackboneError(f"{source} does not fit the backbone: {problems}.", remedy)
     # Into the module's own state dict, which carries torch's version marks with it.
-    own.update((name, given[name]) for name in own if name in given)
+    own.update(
+        (name, kept[name].to(tensor.dtype, copy=True))
+        for name, tensor in own.items()
+        if name in kept
+    )
     module.load_state_dict(own, assign=True)
 
 
@@ -129,7 +200,7 @@ def _read(file: Path) -> Any:
 def _read_parts(index: Path) -> dict[str, Tensor]:
     """Return the tensors of the files that an index names."""
     try:
-        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        parts = sorted(set(parse_json(read_text(index))["weight_map"].values()))
         files = [index.parent / Path(part).name for part in parts]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackboneError(
@@ -148,12 +219,24 @@ def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
         for n in own
         if n in given and given[n].shape != own[n].shape
     ]
+    kinds = [
+        f"'{n}' is {given[n].dtype}, not {own[n].dtype}".replace("torch.", "")
+        for n in own
+        if n in given and not _converts(given[n], own[n])
+    ]
     parts = (
         _count(f"of {len(expected)} tensors are missing", [f"'{n}'" for n in missing]),
         _count("tensors are not part of it", [f"'{n}'" for n in unknown]),
         _count("have another shape", shapes),
+        _count("are numbers of another kind", kinds),
     )
     return "; ".join(part for part in parts if part)
+
+
+def _converts(given: Tensor, own: Tensor) -> bool:
+    """Whether a tensor's numbers can stand for another's: real ones, and true or false as such."""
+    unusual = [(each.is_complex(), each.dtype == torch.bool) for each in (given, own)]
+    return unusual[0] == unusual[1]
 
 
 def _count(words: str, examples: list[str]) -> str:

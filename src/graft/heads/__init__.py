@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graft.errors import BackboneError
+from graft.errors import BackboneError, DataError
+from graft.model_folder import checked_head
+from graft.structured import shown
 
 if TYPE_CHECKING:
     from graft.heads.cosine import CosineHead
@@ -37,9 +39,10 @@ def build_head(record: Mapping[str, Any], *, seed: int = 0) -> Head:
     options = dict(record)
     kind = options.pop("kind", None)
     try:
+        checked_head(record)
         return kinds[kind](**options, seed=seed)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, DataError) as error:
         raise BackboneError(
-            f"The head {dict(record)!r} cannot be built.",
+            f"The head {shown(dict(record), 300)} cannot be built.",
             f"Give a kind ({', '.join(kinds)}) and its own arguments.",
         ) from error

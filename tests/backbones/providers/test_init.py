@@ -33,6 +33,10 @@ def build(architecture):
 
 def adapt(state, architecture):
     return dict(state)
+
+def check(name, architecture, preprocess):
+    if architecture != offer(name, None, None, None).architecture:
+        raise ValueError("another architecture")
 """
 
 

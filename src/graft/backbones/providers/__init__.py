@@ -82,6 +82,21 @@ class Provider(Protocol):
     ) -> dict[str, Tensor]:
         """Return a published state dict in the form that `build`'s network takes."""
 
+    def check(self, name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
+        """Refuse an architecture that `offer` would not have written.
+
+        It comes from a file that anybody may have edited, and `build` gets it next: every key and
+        every value has to be one that `offer` writes, within limits.
+
+        Args:
+            name: What the file calls the model, without the provider.
+            architecture: What the file says.
+            preprocess: The view of an image that goes with it.
+
+        Raises:
+            ValueError: What is wrong with it, in a few words.
+        """
+
 
 def find_provider(name: str) -> Provider:
     """Return the provider of that name.

@@ -14,6 +14,7 @@ from graft.backbones.graft_small import GraftSmall
 from graft.backbones.providers import SHIPPED_WEIGHTS, Offer
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
+from graft.structured import canonical, shown
 
 NATIVE = 64
 """Side in pixels of the pictures that the weights were trained on."""
@@ -58,6 +59,12 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
 def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the shipped tensors as they are; they are stored in half precision."""
     return dict(state)
+
+
+def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
+    """Refuse what `offer` does not write; see `Provider.check`."""
+    if name not in names() or canonical(architecture) != canonical({"name": name}):
+        raise ValueError(f"{shown(architecture)} is no network that ships with Graft")
 
 
 def weights_file() -> Path:

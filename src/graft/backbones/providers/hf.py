@@ -8,38 +8,45 @@ that comes with a repository never runs, and pickled weights are not read.
 from __future__ import annotations
 
 import inspect
-import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, float32, nn
-from transformers import CONFIG_MAPPING
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 from transformers.utils import logging
 
 from graft.backbones.backbone import Provenance
 from graft.backbones.processor import read_processor
 from graft.backbones.providers import Offer
-from graft.errors import BackboneError, nearest
+from graft.data.preprocess import Preprocess
+from graft.errors import BackboneError, DataError, nearest
 from graft.hub import hub_file
+from graft.structured import canonical, parse_json, read_text, shown
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-# Class names are the user's own; the others would choose code, kernels or number formats.
-LEFT_OUT = frozenset(
+# Of the options that every configuration has, those that say what the network is. The others name
+# classes, which are the user's own, or would choose code, kernels or number formats.
+KEPT = frozenset({"architectures", "model_type", "num_labels"})
+COMMON = frozenset(inspect.signature(PreTrainedConfig).parameters)
+# Options of some types that would bring in a network of another library, or its weights.
+OTHER_NETWORKS = frozenset(
     {
-        "_attn_implementation",
-        "attn_implementation",
-        "auto_map",
-        "dtype",
-        "id2label",
-        "label2id",
-        "quantization_config",
-        "torch_dtype",
+        "backbone",
+        "backbone_config",
+        "backbone_kwargs",
+        "use_pretrained_backbone",
+        "use_timm_backbone",
     }
 )
+GREATEST = 1 << 20  # number in a configuration
+LONGEST = 256  # list in one
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 class Logits(nn.Module):
@@ -88,13 +95,21 @@ def offer(name: str, weights: str | None, image_size: int | None, file: Path | N
             )
         return here[0]
 
-    config = _read(fetch(CONFIG))
+    settings = fetch(CONFIG)
+    config = _read(settings)
     preprocess = read_processor(fetch(PROCESSOR))
     if image_size:
         preprocess = preprocess.with_image_size(image_size)
     labels = config.get("id2label")
-    record = {key: value for key, value in config.items() if key not in LEFT_OUT}
-    record.setdefault("num_labels", len(labels) if labels else 2)
+    labels = len(labels) if isinstance(labels, dict) and labels else 2
+    record = {"num_labels": labels, **_known(config, _config_class(config))}
+    try:
+        _check_config(record)
+    except ValueError as error:
+        raise DataError(
+            f"'{settings}' is not the configuration of an image classifier: {error}.",
+            "Save the model again with save_pretrained().",
+        ) from error
     return Offer(
         name=f"hf:{Path(name).resolve().name if local else name}",
         architecture={"config": record, "image_size": [preprocess.height, preprocess.width]},
@@ -163,27 +178,106 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _config(record: Mapping[str, Any]) -> Any:
-    """Return transformers' configuration of a record of ours."""
+def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
+    """Refuse what `offer` does not write; see `Provider.check`."""
+    if set(architecture) != {"config", "image_size"}:
+        raise ValueError(f"{shown(architecture)} is not a config and an image size")
+    if canonical(architecture["image_size"]) != canonical(preprocess.image_size):
+        size = shown(architecture["image_size"])
+        raise ValueError(f"the network is for images of {size} pixels, the images are not")
+    if not isinstance(architecture["config"], dict):
+        raise ValueError("the config is not a mapping")
+    _check_config(architecture["config"])
+
+
+def _check_config(record: Mapping[str, Any]) -> None:
+    """Raise a `ValueError` where a record has an option or value that no configuration needs."""
+    kind = _config_class(record)
+    _check_options(record, kind)
+    try:
+        kind.from_dict(dict(record))
+    except Exception as error:  # configurations check themselves, each in its own way
+        reason = " ".join(str(error).split())
+        raise ValueError(f"transformers refuses it: {reason[:200].rstrip('.')}") from error
+
+
+def _config_class(record: Mapping[str, Any]) -> Any:
+    """Return transformers' own class of a configuration.
+
+    Raises:
+        BackboneError: There is none for images, or it only wraps another library.
+    """
     kind = record.get("model_type")
     known = {config.model_type for config in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING}
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise BackboneError(
-            f"transformers has no image classifier of type '{kind}'.",
-            f"Nearest: {nearest(str(kind), known)}. Models with code of their own are not run.",
+            f"transformers has no image classifier of type {shown(kind)}.",
+            f"Nearest: {nearest(str(kind)[:80], known)}. Models with code of their own are not "
+            "run.",
         )
     if kind == "timm_wrapper":
         raise BackboneError(
             "This repository wraps a model of timm.", "Name it as timm does: timm:NAME.TAG."
         )
-    return CONFIG_MAPPING[kind].from_dict(dict(record))
+    return CONFIG_MAPPING[kind]
+
+
+def _config(record: Mapping[str, Any]) -> Any:
+    """Return transformers' configuration of a record of ours."""
+    return _config_class(record).from_dict(dict(record))
+
+
+def _options(kind: Any) -> frozenset[str]:
+    """Return the options of a type of configuration that a record may have."""
+    own = {*inspect.signature(kind).parameters, *getattr(kind, "attribute_map", ())}
+    return frozenset(own - COMMON - OTHER_NETWORKS | KEPT)
+
+
+def _parts(kind: Any) -> dict[str, Any]:
+    """Return the types of the configurations inside one, but for those of any type."""
+    found = getattr(kind, "sub_configs", {})
+    return {key: part for key, part in found.items() if part in CONFIG_MAPPING.values()}
+
+
+def _known(config: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """Return a configuration without what a record may not have."""
+    parts = _parts(kind)
+    return {
+        key: _known(value, parts[key]) if key in parts and isinstance(value, dict) else value
+        for key, value in config.items()
+        if key in _options(kind)
+    }
+
+
+def _check_options(record: Mapping[str, Any], kind: Any) -> None:
+    parts = _parts(kind)
+    for key, value in record.items():
+        if key not in _options(kind):
+            raise ValueError(f"it has the option {shown(key)}")
+        if key in parts and isinstance(value, dict):
+            _check_options(value, parts[key])
+        elif not (_is_plain(value) or (key == "model_type" and value == kind.model_type)):
+            raise ValueError(f"{key} = {shown(value)} is not possible")
+
+
+def _is_plain(value: Any, levels: int = 4) -> bool:
+    """Whether a value is what networks are described by: flags, numbers, words, lists of them."""
+    if isinstance(value, list):
+        return (
+            levels > 0
+            and len(value) <= LONGEST
+            and all(_is_plain(part, levels - 1) for part in value)
+        )
+    if isinstance(value, int | float):
+        return math.isfinite(value) and abs(value) <= GREATEST
+    return value is None or (isinstance(value, str) and WORD.fullmatch(value) is not None)
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = parse_json(read_text(file))
     except (OSError, ValueError) as error:
-        raise BackboneError(f"'{file}' is damaged: {error}.", "Copy it again.") from error
+        raise DataError(f"'{file}' is damaged: {error}.", "Copy it again.") from error
     if not isinstance(config, dict):
-        raise BackboneError(f"'{file}' is damaged: not a mapping.", "Copy it again.")
+        raise DataError(f"'{file}' is damaged: it is not a mapping.", "Copy it again.")
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,12 @@ from graft.backbones.providers import Offer
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
 from graft.hub import hub_file
+from graft.structured import canonical, shown
 
 FILES = ("model.safetensors", "pytorch_model.bin")
+MOST_CLASSES = 200_000
+"""Classes that published weights have; the most are 115,217."""
+
 ANY_CLASSES = 1000
 """Classes of a network whose weights come without a classifier; the layer is taken off anyway."""
 
@@ -103,6 +108,38 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
         return dict(state)
     result: dict[str, Tensor] = converted.state_dict()
     return result
+
+
+def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
+    """Refuse what `offer` does not write; see `Provider.check`.
+
+    timm takes keyword arguments that name files to load, and names that lead to a hub; none of
+    them is among the two options that a model needs.
+
+    Example:
+        >>> hostile = {"name": "resnet18", "options": {"checkpoint_path": "x.pth"}}
+        >>> check("resnet18.a1_in1k", hostile, Preprocess(64))
+        Traceback (most recent call last):
+        ValueError: timm's networks have no option 'checkpoint_path' here
+    """
+    if set(architecture) != {"name", "options"} or not isinstance(architecture["options"], dict):
+        raise ValueError(f"{shown(architecture)} is not a name and options")
+    plain, options = architecture["name"], architecture["options"]
+    if not isinstance(plain, str) or plain != name.partition(".")[0] or not _is_plain(plain):
+        raise ValueError(f"timm has no network {shown(plain)} for {shown(name)}")
+    for option in options:
+        if option not in ("num_classes", "img_size"):
+            raise ValueError(f"timm's networks have no option {shown(option)} here")
+    classes, size = options.get("num_classes"), options.get("img_size", preprocess.image_size)
+    if type(classes) is not int or not 1 <= classes <= MOST_CLASSES:
+        raise ValueError(f"the published classifier had {shown(classes)} classes")
+    if canonical(size) != canonical(preprocess.image_size):
+        raise ValueError(f"the network is for images of {shown(size)} pixels, the images are not")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one of timm's own, and not the address of something else."""
+    return re.fullmatch(r"[a-z0-9_]+", name) is not None and is_model(name)
 
 
 def _facts(architecture: str, tag: str) -> PretrainedCfg:

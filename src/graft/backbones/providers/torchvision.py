@@ -17,6 +17,7 @@ from graft.backbones.download import cached_download
 from graft.backbones.providers import Offer
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
+from graft.structured import canonical, shown
 
 interpolate_embeddings = models.vision_transformer.interpolate_embeddings
 
@@ -113,6 +114,21 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
         patch = adapted["conv_proj.weight"].shape[-1]
         adapted = interpolate_embeddings(architecture["options"]["image_size"], patch, adapted)
     return adapted
+
+
+def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
+    """Refuse what `offer` does not write; see `Provider.check`.
+
+    Example:
+        >>> check("resnet18", {"name": "resnet18", "weights": "x"}, Preprocess(64))
+        Traceback (most recent call last):
+        ValueError: {'name': 'resnet18', 'weights': 'x'} is not torchvision's 'resnet18'
+    """
+    if name not in names():
+        raise ValueError(f"torchvision has no network {shown(name)}")
+    expected = {"name": name, "options": _options(name, preprocess)}
+    if canonical(architecture) != canonical(expected):
+        raise ValueError(f"{shown(architecture)} is not torchvision's {shown(name)}")
 
 
 def _renamed(key: str) -> str:
