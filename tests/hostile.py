@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 from graft.backbones.load import load_backbone
-from graft.model import Classifier
 from graft.errors import DataError
 from graft.heads import build_head
+from graft.model import Classifier
 from graft.model_folder import checksum
 from graft.tasks import Prediction
 from tests.backbones import hugging_face

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from graft.backbones.load import load_backbone
-from graft.model import Classifier
 from graft.errors import DataError
 from graft.files import sha256
+from graft.model import Classifier
 from graft.tasks import Classification
 from tests import hostile
 from tests.hostile import BACKBONES, VALUES, ask, edited, judge, places, write
