@@ -1,6 +1,8 @@
 """Promises of the run folder."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -65,3 +67,41 @@ def test_the_state_is_json_that_others_can_read(tmp_path):
     state = json.loads(run.state_file.read_text())
     assert (state["state"], state["seed"], state["format"]) == ("running", 3, 1)
     assert {"python", "torch", "torchvision"} <= set(state["versions"])
+
+
+def test_a_start_that_was_killed_counts_as_an_empty_folder(tmp_path):
+    def killed(run):
+        run.recipe.write_text("half")
+        (run.folder / ".split.csv.0123456789ab.tmp").touch()
+        shutil.copytree(run.folder, tmp_path / "left")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run.create(tmp_path / "r", seed=0, write=killed)
+    assert not list((tmp_path / "r").iterdir()), "an interrupt cleans up"
+    assert not Run(tmp_path / "left").has_begun()
+    run = Run.create(tmp_path / "left", seed=1)
+    assert run.has_begun()
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
+def test_files_of_others_beside_a_killed_start_are_not_touched(tmp_path):
+    (tmp_path / "run.json").write_text('{"started": null}')
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RecipeError, match="not an empty folder"):
+        Run.create(tmp_path, seed=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "thesis.txt"}
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"state": "done"}'])
+def test_a_damaged_run_is_not_taken_for_a_killed_start(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RecipeError, match="already holds a run"):
+        Run.create(tmp_path, seed=0)
+
+
+def test_two_who_ask_for_a_folder_get_two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: next_folder("a", "b", "c"), range(8)))
+    assert len(set(found)) == 8

@@ -54,3 +54,13 @@ def test_what_appears_in_the_meantime_is_not_overwritten(tmp_path):
     with pytest.raises(ResourceError):
         overtaken()
     assert [p.name for p in tmp_path.rglob("*")] == ["photos", "mine.jpg"]
+
+
+def test_what_a_killed_process_staged_is_swept_and_what_a_living_one_stages_is_not(tmp_path):
+    (tmp_path / ".photos.0123456789ab.tmp" / "train").mkdir(parents=True)
+    (tmp_path / ".photos.mine").mkdir()
+    with staged_folder(tmp_path / "photos") as first:
+        with pytest.raises(KeyError), staged_folder(tmp_path / "photos") as second:
+            names = {path.name for path in tmp_path.iterdir()}
+            raise KeyError
+        assert names == {first.name, second.name, ".photos.mine"}
