@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from graft.errors import RecipeError
 from graft.heads import baselines
-from graft.heads.baselines import NEIGHBOURS, TEMPERATURE, choose_k, knn, prototypes
+from graft.heads.baselines import TEMPERATURE, knn, prototypes
 
 SEEDS = st.integers(0, 99)
 
@@ -42,30 +40,11 @@ def test_neighbours_vote_as_scikit_learn_counts_them(seed, k, block):
     train, labels = clouds(seed)
     asked, _ = clouds(seed + 1000, rows=30)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "_BLOCK_ROWS", block)
+        patch.setattr(baselines, "_BLOCK", block)
         found = knn(train, labels, asked, k=k)
     centre = train.mean(axis=0)
     model = voter(min(k, len(train))).fit(unit(train, centre), labels)
     np.testing.assert_allclose(found, model.predict_proba(unit(asked, centre)), atol=1e-4)
-
-
-@settings(deadline=None, max_examples=10)
-@given(SEEDS)
-def test_the_number_of_neighbours_is_the_best_when_each_row_is_left_out(seed):
-    train, labels = clouds(seed)
-    rows = unit(train, train.mean(axis=0))
-    scores = {}
-    for k in (1, 3, 8):
-        said = cross_val_predict(voter(k), rows, labels, cv=LeaveOneOut())
-        scores[k] = accuracy_score(labels, said)
-    assert choose_k(train, labels, (8, 3, 1)) == max(scores, key=scores.__getitem__)
-
-
-def test_a_list_of_numbers_is_chosen_from():
-    train, labels = clouds(0)
-    asked, _ = clouds(1)
-    best = choose_k(train, labels, NEIGHBOURS)
-    assert (knn(train, labels, asked) == knn(train, labels, asked, k=best)).all()
 
 
 @pytest.mark.parametrize("rows", [1, 2])

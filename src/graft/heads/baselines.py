@@ -1,11 +1,10 @@
 """Classifiers of features that learn nothing: the neighbours' vote, and the nearest class mean.
 
-What a probe must beat, and all that a handful of images supports.
+What a probe must beat. Both run in every probe, so they are in NumPy: importing scikit-learn's
+neighbours takes most of the time that importing torch does, and the tests compare with them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,10 @@ from numpy.typing import NDArray
 from graft.errors import RecipeError
 from graft.heads.solver.lbfgs import Array
 
-NEIGHBOURS = (1, 3, 5, 10, 20, 50)
-"""Numbers of neighbours among which leave-one-out chooses."""
-
 TEMPERATURE = 0.07
 """A neighbour's vote counts exp(similarity / this), as in Wu et al."""
 
-_BLOCK_ROWS = 1024
+_BLOCK = 1024
 
 
 def prototypes(
@@ -27,12 +23,12 @@ def prototypes(
 ) -> Array:
     """Return the cosine similarity of features to the mean direction of each class.
 
-    Features are centred on the training rows' mean first, so that directions differ.
+    Features are centred on the training images' mean first, so that directions differ.
 
     Args:
         train: Shape (N, D).
         labels: Shape (N,), each class present.
-        features: Shape (M, D), the rows to classify.
+        features: Shape (M, D), of the images to classify.
         classes: K; None means those of `labels`.
 
     Returns:
@@ -49,8 +45,7 @@ def prototypes(
     """
     known, asked = _directions(train, train), _directions(features, train)
     members = np.eye(classes or int(labels.max()) + 1, dtype=known.dtype)[labels]
-    means = _unit(members.T @ known)
-    scores: Array = asked @ means.T
+    scores: Array = asked @ _unit(members.T @ known).T
     return scores
 
 
@@ -59,9 +54,9 @@ def knn(
     labels: NDArray[np.intp],
     features: Array,
     classes: int | None = None,
-    k: int | Sequence[int] = NEIGHBOURS,
+    k: int = 10,
 ) -> Array:
-    """Return each class's share of the votes of the most similar training rows.
+    """Return each class's share of the votes of the most similar training images.
 
     Similarity is the cosine, after centring as in `prototypes`; a vote counts the more, the more
     similar the neighbour.
@@ -69,9 +64,9 @@ def knn(
     Args:
         train: Shape (N, D).
         labels: Shape (N,).
-        features: Shape (M, D), the rows to classify.
+        features: Shape (M, D), of the images to classify.
         classes: K; None means those of `labels`.
-        k: Number of neighbours, or numbers to choose from as `choose_k` does.
+        k: Number of neighbours.
 
     Returns:
         Scores (M, K) that sum to 1.
@@ -88,68 +83,26 @@ def knn(
         >>> knn(train, labels, np.array([[0.1, 0.9], [0.9, 0.1]]), k=1).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    chosen = k if isinstance(k, int) else choose_k(train, labels, k)
+    if k < 1:
+        raise RecipeError(f"{k} neighbours cannot vote.", "Ask at least one.")
     known, asked = _directions(train, train), _directions(features, train)
-    [votes] = _votes(known, labels, asked, classes, [chosen])
-    return votes
-
-
-def choose_k(train: Array, labels: NDArray[np.intp], k: Sequence[int] = NEIGHBOURS) -> int:
-    """Return the number of neighbours that classifies most training rows, each left out in turn.
-
-    Args:
-        train: Shape (N, D).
-        labels: Shape (N,).
-        k: Numbers to choose from; the smallest of equals is chosen.
-    """
-    numbers = sorted(k)
-    if len(train) < 2:
-        return numbers[0]
-    known = _directions(train, train)
-    votes = _votes(known, labels, known, None, numbers, leave_one_out=True)
-    right = [int((vote.argmax(axis=1) == labels).sum()) for vote in votes]
-    return numbers[int(np.argmax(right))]
-
-
-def _votes(
-    known: Array,
-    labels: NDArray[np.intp],
-    asked: Array,
-    classes: int | None,
-    numbers: Sequence[int],
-    *,
-    leave_one_out: bool = False,
-) -> list[Array]:
-    """Return the votes (M, K) for each number of neighbours, some rows at a time."""
-    if min(numbers) < 1:
-        raise RecipeError(f"{min(numbers)} neighbours cannot vote.", "Ask at least one.")
-    count = classes or int(labels.max()) + 1
-    most = min(max(numbers), len(known) - leave_one_out)
-    votes = [np.zeros((len(asked), count)) for _ in numbers]
-    for start in range(0, len(asked), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        similar = asked[block] @ known.T
-        rows = np.arange(len(similar))
-        if leave_one_out:
-            similar[rows, start + rows] = -np.inf
+    count, most = classes or int(labels.max()) + 1, min(k, len(known))
+    votes = np.zeros((len(asked), count))
+    for start in range(0, len(asked), _BLOCK):
+        similar = asked[start : start + _BLOCK] @ known.T
         nearest = np.argpartition(-similar, most - 1, axis=1)[:, :most]
-        closeness = np.take_along_axis(similar, nearest, axis=1)
-        order = np.argsort(-closeness, axis=1, kind="stable")
-        nearest = np.take_along_axis(nearest, order, axis=1)
-        loudness = np.exp((np.take_along_axis(closeness, order, axis=1) - 1) / TEMPERATURE)
-        ballots = rows[:, None] * count + labels[nearest]
-        for vote, number in zip(votes, numbers, strict=True):
-            cast, weight = ballots[:, :number].ravel(), loudness[:, :number].ravel()
-            tally = np.bincount(cast, weight, len(rows) * count).reshape(-1, count)
-            vote[block] = tally / tally.sum(axis=1, keepdims=True)
-    return votes
+        weight = np.exp((np.take_along_axis(similar, nearest, axis=1) - 1) / TEMPERATURE)
+        ballots = np.arange(len(similar))[:, None] * count + labels[nearest]
+        tally = np.bincount(ballots.ravel(), weight.ravel(), len(similar) * count)
+        votes[start : start + _BLOCK] = tally.reshape(-1, count)
+    return votes / votes.sum(axis=1, keepdims=True)
 
 
 def _directions(features: Array, train: Array) -> Array:
     return _unit(features - train.mean(axis=0, dtype=np.float64).astype(train.dtype))
 
 
-def _unit(rows: Array) -> Array:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Array = rows / np.where(lengths > 0, lengths, 1)
+def _unit(vectors: Array) -> Array:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Array = vectors / np.where(lengths > 0, lengths, 1)
     return unit
