@@ -1,6 +1,7 @@
 """Promises of writing: whole or absent, and a full disk has a name."""
 
 import errno
+import json
 import os
 import signal
 import stat
@@ -8,11 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from graft.errors import RecipeError, ResourceError
-from graft.files import locked, refusals_are_named, replacing, sweep, writable_path, write_json
+from graft.files import (
+    from_cell,
+    json_text,
+    locked,
+    refusals_are_named,
+    replacing,
+    sweep,
+    to_cell,
+    writable_path,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
@@ -162,3 +175,18 @@ def test_a_killed_holder_holds_nothing(tmp_path):
     os.waitpid(child, 0)
     with locked(tmp_path):
         pass
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())))
+def test_a_cell_gives_its_text_back_and_nothing_in_it_acts(text):
+    cell = to_cell(text)
+    assert from_cell(cell) == text
+    assert all(c.isprintable() or "\udc80" <= c <= "\udcff" for c in cell)
+    assert not cell.startswith(("=", "+", "-", "@"))
+
+
+@given(st.text())
+def test_json_gives_its_text_back_and_every_character_prints(text):
+    shown = json_text({"name": text})
+    assert json.loads(shown) == {"name": text}
+    assert shown.isprintable()

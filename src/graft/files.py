@@ -243,8 +243,60 @@ def to_json(value: Any, *, indent: int | None = None) -> bytes:
         >>> to_json({"path": "caf\udce9.png"})
         b'{"path": "caf\\udce9.png"}\n'
     """
+    return f"{json_text(value, indent=indent)}\n".encode()
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    r"""Return `value` as JSON in which every character prints, whatever names hold.
+
+    JSON itself lets pass what a terminal or an editor obeys: C1 controls, marks that turn the
+    direction of reading, DEL, and what of a file name is no text. They become JSON escapes.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+
+    Example:
+        >>> print(json_text({"path": "caf\x9b31m\u202e\x1b[0m"}))
+        {"path": "caf\u009b31m\u202e\u001b[0m"}
+    """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode("utf-8", errors="backslashreplace")
+    acting = {letter for letter in set(text) if letter != "\n" and not letter.isprintable()}
+    if not acting:
+        return text
+    return text.translate({ord(letter): json.dumps(letter)[1:-1] for letter in acting})
+
+
+def to_cell(text: str) -> str:
+    r"""Return text for a cell of a CSV file, in which nothing can act.
+
+    A spreadsheet takes a cell that begins with = + - or @ for a formula, even behind a separator
+    inside another cell; a terminal obeys controls. These characters are written as their escapes,
+    as in Python, and so is the backslash. `from_cell` gives the text back. Bytes of a file name
+    that are no text stay as they are.
+
+    Example:
+        >>> print(to_cell("ants"), to_cell("=cmd()"), to_cell("-rf"), to_cell("a\x1b[31m;+1"))
+        ants \u003dcmd() \u002drf a\x1b[31m;\u002b1
+        >>> all(from_cell(to_cell(name)) == name for name in ("=1", "a\nb", "c:\\new", "'", "é"))
+        True
+    """
+    escaped = "".join(map(_escaped, text))
+    return _FORMULA.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped)
+
+
+def from_cell(cell: str) -> str:
+    """Return the text that `to_cell` was given."""
+    return _ESCAPE.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), cell)
+
+
+def _escaped(letter: str) -> str:
+    if letter == "\\" or not (letter.isprintable() or "\udc80" <= letter <= "\udcff"):
+        return letter.encode("unicode_escape").decode()
+    return letter
+
+
+_FORMULA = re.compile(r"""(?:^|(?<=[;,"']))[=+@＝＋－＠-]""")
+_ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

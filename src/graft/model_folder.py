@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from hashlib import sha256 as hash_of
 from importlib.metadata import version
@@ -220,7 +221,7 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
     if (given / "run.json").is_file():
         raise DataError(
             f"The run '{path}' has no model yet: it ended before its first result.",
-            f"Continue it with: graft fit --resume --out {path}",
+            f"Continue it with: graft fit --resume --out {shlex.quote(str(path))}",
         )
     raise DataError(
         f"'{path}' is neither a model folder nor a run: it has no model.json.",

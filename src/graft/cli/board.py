@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from graft.report.demo_table import print_task
-from graft.report.words import duration, percent
+from graft.report.words import duration, percent, visible
 from graft.strategies import Phase
 
 
@@ -74,7 +74,7 @@ class Board:
         """Print a sentence once, however many strategies say it."""
         if words not in self._said:
             self._said.add(words)
-            self.console.print(Text(words), soft_wrap=True)
+            self.console.print(Text(visible(words)), soft_wrap=True)
 
     def extracting(self, images: int) -> None:
         """Say that frozen stages look at images."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from graft.files import json_text
+from graft.report.words import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,9 +19,19 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(words: object) -> None:
+    """Print a sentence to standard error; names in it are shown and never obeyed or read as markup.
+
+    Every character that does not print is written as its escape: `graft.report.words.visible`.
+    """
+    from rich.text import Text
+
+    err().print(Text(visible(words)), soft_wrap=True)
+
+
 def print_json(document: Any, *, indent: int | None = 2) -> None:
     """Print one JSON document to standard output; `indent=None` makes it a single line."""
-    print(json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False))
+    print(json_text(document, indent=indent))
     sys.stdout.flush()
 
 

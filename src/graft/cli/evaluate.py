@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.console import err, print_json, say
 
 
 def command(
@@ -32,5 +32,5 @@ def command(
         return
     console = err()
     for image in found["set_aside"]:
-        console.print(f"Set aside: {image['path']}: {image['reason']}", markup=False)
+        say(f"Set aside: {image['path']}: {image['reason']}")
     print_metrics(found, console)

@@ -14,6 +14,7 @@ import typer
 
 from graft.cli.process import INTERRUPTED
 from graft.errors import GraftError, ResourceError
+from graft.report.words import visible
 
 DEFECT = 1
 
@@ -33,7 +34,7 @@ def failing_kindly(command: Callable[..., None]) -> Callable[..., None]:
             if isinstance(error, SystemExit | GeneratorExit):
                 raise
             if debug:
-                traceback.print_exc()
+                print(*map(visible, traceback.format_exc().splitlines()), sep="\n", file=sys.stderr)
             words, code = _explain(error)
             print(words, file=sys.stderr)
             raise typer.Exit(code) from None
@@ -53,16 +54,19 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "Interrupted.", INTERRUPTED
     if isinstance(error, GraftError):
         lines = [f"Error: {error.problem}", *filter(None, [error.remedy])]
-        return "\n".join(lines), error.exit_code
+        return "\n".join(map(visible, lines)), error.exit_code
     if isinstance(error, MemoryError):
         return (
             "Error: The memory is full.\nUse a smaller --batch-size or --image-size.",
             ResourceError.exit_code,
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"Error: The disk is full: {error}.\nFree some space.", ResourceError.exit_code
+        return (
+            f"Error: The disk is full: {visible(error)}.\nFree some space.",
+            ResourceError.exit_code,
+        )
     return (
-        f"Error: {type(error).__name__}: {error}\n"
+        f"Error: {type(error).__name__}: {visible(error)}\n"
         "This should not have happened; --debug shows where it did.",
         DEFECT,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.console import err, print_json, say
 from graft.cli.flags import recipe_flags
 
 
@@ -63,7 +63,7 @@ def _fit(
             print_json(document)
         else:
             if document["choice"]:
-                console.print(document["choice"], highlight=False, markup=False, soft_wrap=True)
+                say(document["choice"])
             print_plan(document["plan"], console)
         return
     from graft.cli.progress import Bars

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json, somebody_reads
+from graft.cli.console import print_json, say, somebody_reads
 
 
 def command(
@@ -26,6 +26,7 @@ def command(
 ) -> None:
     """Images that cannot be read are named and left out; if none can be, the exit code is 3."""
     from graft.errors import DataError, RecipeError
+    from graft.report.words import visible
     from graft.workflows.predict import Unreadable, predict
 
     asked = _paths(paths or [])
@@ -33,11 +34,11 @@ def command(
         raise RecipeError(
             "No images were named.", "Write `graft predict MODEL PATH...`, or - to read a list."
         )
-    console, read, unreadable = err(), 0, 0
+    read, unreadable = 0, 0
     for found in predict(model, asked, top=top, workers=workers):
         if isinstance(found, Unreadable):
             unreadable += 1
-            console.print(f"Set aside: {found.path}: {found.reason}", markup=False, soft_wrap=True)
+            say(f"Set aside: {found.path}: {found.reason}")
             continue
         read += 1
         if json:
@@ -51,7 +52,8 @@ def command(
                 indent=None,
             )
         else:
-            print(f"{found.path}\t{found.label}\t{found.confidence:.1%}", flush=True)
+            names = f"{visible(found.path)}\t{visible(found.label)}"
+            print(f"{names}\t{found.confidence:.1%}", flush=True)
         if not somebody_reads():  # as with `| head`: nothing else comes of it
             return
     if not read:

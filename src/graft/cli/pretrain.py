@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 from typing import Annotated, Any
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.console import err, print_json, say
 from graft.cli.flags import recipe_flags
 from graft.pretraining.recipe import PretrainRecipe
 
@@ -52,10 +53,12 @@ def _pretrain(
     if json:
         print_json(trained.result)
     result = trained.result
-    console.print(f"\n{result['collapse']}", soft_wrap=True)
-    console.print(f"\nbackbone  {result['backbone']}, {result['method']}", soft_wrap=True)
-    console.print(f"time      {result['seconds']['total']:.0f} s")
-    console.print(f"next      graft fit DIR --backbone {trained.run}", soft_wrap=True)
+    console.print()
+    say(result["collapse"])
+    console.print()
+    say(f"backbone  {result['backbone']}, {result['method']}")
+    say(f"time      {result['seconds']['total']:.0f} s")
+    say(f"next      graft fit DIR --backbone {shlex.quote(str(trained.run))}")
 
 
 def command(**options: Any) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from graft.report.words import visible
 from graft.strategies import Phase
 
 
@@ -52,7 +53,7 @@ class Bars:
 
     def say(self, words: str) -> None:
         """Print a sentence."""
-        self.console.print(Text(words), soft_wrap=True)
+        self.console.print(Text(visible(words)), soft_wrap=True)
 
     def extracting(self, images: int) -> None:
         """Begin a bar for images on their way through frozen stages."""

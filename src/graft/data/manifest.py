@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from graft.errors import DataError
-from graft.files import replacing
+from graft.files import from_cell, replacing, to_cell
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Manifest:
         return counted
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as CSV, atomically.
+        """Write the table as CSV, atomically; names are written as `to_cell` has them.
 
         Raises:
             ResourceError: The disk is full or the folder cannot be written.
@@ -105,7 +105,7 @@ class Manifest:
         ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
-            writer.writerows(astuple(sample) for sample in self.samples)
+            writer.writerows(map(_row, self.samples))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:
@@ -142,8 +142,12 @@ class Manifest:
 _COLUMNS = tuple(field.name for field in fields(Sample))
 
 
+def _row(sample: Sample) -> list[str]:
+    return [to_cell(str(value)) for value in astuple(sample)]
+
+
 def _sample(row: list[str]) -> Sample:
-    path, label, split, digest, width, height, state = row
+    path, label, split, digest, width, height, state = map(from_cell, row)
     return Sample(path, label, split, digest, int(width), int(height), state)
 
 

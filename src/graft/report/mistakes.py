@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from graft.files import from_cell
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -58,4 +60,5 @@ def _mistakes(predictions: Path, split: str) -> Iterator[Mistake]:
                 continue  # the line that a kill cut short
             path, of_split, label, prediction, confidence = (row[column] for column in columns)
             if of_split == split and label and label != prediction:
+                path, label, prediction = map(from_cell, (path, label, prediction))
                 yield Mistake(path, label, prediction, float(confidence or 0))

@@ -16,7 +16,7 @@ from graft.errors import DivergedError
 from graft.evaluation.diagnosis import diagnose
 from graft.evaluation.interval import Tally
 from graft.evaluation.metrics import DENSE_CLASSES
-from graft.files import replacing
+from graft.files import replacing, to_cell
 from graft.inference import Outputs, probabilities, require_finite
 from graft.inference import run as run_over
 from graft.report.html import write_report
@@ -157,7 +157,8 @@ def _write_predictions(
 ) -> None:
     """Write `predictions.csv`: per image of validation and test what was predicted.
 
-    With the probability of each class, or, of more than 100, of the five most probable ones.
+    Names are written as `to_cell` has them. With the probability of each class, or, of more than
+    100, of the five most probable ones.
     """
     many = len(classes) > DENSE_CLASSES
     shares = [f"{what} {rank}" for rank in range(1, TOP + 1) for what in ("class", "p")]
@@ -168,18 +169,19 @@ def _write_predictions(
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow([*head, *(shares if many else (f"p({name})" for name in classes))])
+        writer.writerow([*head, *(shares if many else (f"p({to_cell(name)})" for name in classes))])
         for split, samples, output in outputs:
             rows = (row for part in torch.split(output.values, 1024) for row in probabilities(part))
             for sample, row in zip(samples, rows, strict=True):
                 best = int(row.argmax())
-                facts = [classes[best], float(row[best]), classes[best] == sample.label]
+                names = [sample.path, split, sample.label, classes[best]]
+                facts = [float(row[best]), classes[best] == sample.label]
                 each = _top(row, classes) if many else row.tolist()
-                writer.writerow([sample.path, split, sample.label, *facts, *each])
+                writer.writerow([*map(to_cell, names), *facts, *each])
 
 
 def _top(row: Tensor, classes: Sequence[str]) -> list[str | float]:
     """Return the most probable classes, each followed by its probability."""
     values, order = row.sort(descending=True, stable=True)
     named = zip(order[:TOP].tolist(), values[:TOP].tolist(), strict=True)
-    return [cell for index, value in named for cell in (classes[index], value)]
+    return [cell for index, value in named for cell in (to_cell(classes[index]), value)]

@@ -20,7 +20,7 @@ from graft.data.scan import scan
 from graft.data.split import assign_splits
 from graft.errors import GraftError
 from graft.evaluation.paired import difference_interval, holm, mcnemar
-from graft.files import refusals_are_named, write_json
+from graft.files import from_cell, refusals_are_named, write_json
 from graft.network import staying_offline
 from graft.report.charts import ChartError, write_png
 from graft.report.strategies_chart import strategies_chart
@@ -361,7 +361,9 @@ def _right(run: Path) -> dict[str, bool]:
 
 def _tested(run: Path) -> list[dict[str, str]]:
     with Run(run).predictions.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["split"] == "test"]
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    names = ("path", "label", "prediction")
+    return [{**row, **{name: from_cell(row[name]) for name in names}} for row in rows]
 
 
 def _predictions(fitted: Fit, seed: int, drawn: int = 3) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,7 @@ def recorded(run: Run, verb: str, listener: Listener) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _ended(run, state="interrupted")
-        listener.say(f"Continue with: graft {verb} --resume --out {run.folder}")
+        listener.say(f"Continue with: graft {verb} --resume --out {shlex.quote(str(run.folder))}")
         raise
     except BaseException as error:
         _ended(run, state="failed", error=str(error))
