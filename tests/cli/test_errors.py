@@ -212,7 +212,7 @@ def test_a_defect_shows_its_traceback_with_debug_alone(graft_cli, model, photos,
     def broken(*_, **__):
         raise ValueError("a defect")
 
-    monkeypatch.setattr(module, "metrics", broken)
+    monkeypatch.setattr(module, "scan", broken)
     outcome = graft_cli("evaluate", model, photos)
     check(outcome, 1, "ValueError: a defect", "--debug")
     assert "Traceback" in graft_cli("evaluate", model, photos, "--debug").err
