@@ -79,7 +79,7 @@ def test_json_holds_the_names_and_nothing_that_acts(hostile, name):
     text = (root / "-run" / name).read_text()
     assert all(letter == "\n" or letter.isprintable() for letter in text)
     if name.endswith("model.json"):
-        assert json.loads(text)["classes"] == document["classes"]
+        assert json.loads(text)["task"]["classes"] == document["classes"]
 
 
 @pytest.mark.parametrize("name", ["split.csv", "predictions.csv"])

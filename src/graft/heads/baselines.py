@@ -95,7 +95,8 @@ def knn(
         ballots = np.arange(len(similar))[:, None] * count + labels[nearest]
         tally = np.bincount(ballots.ravel(), weight.ravel(), len(similar) * count)
         votes[start : start + _BLOCK] = tally.reshape(-1, count)
-    return votes / votes.sum(axis=1, keepdims=True)
+    votes /= votes.sum(axis=1, keepdims=True)
+    return votes
 
 
 def _directions(features: Array, train: Array) -> Array:
