@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -129,3 +130,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(DataError, match=r"step-1.*damaged"):
         checkpoints.model(checkpoints.position().step)
+
+
+def test_a_checkpoint_that_a_killed_process_had_not_dropped_is_dropped(tmp_path):
+    save(tmp_path, 1)
+    shutil.copytree(tmp_path / "step-1", tmp_path / "kept")
+    save(tmp_path, 2)
+    (tmp_path / "kept").rename(tmp_path / "step-1")
+    (tmp_path / ".step-3.0123456789ab.tmp").mkdir()
+    assert Checkpoints(tmp_path).recover().step == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["step-2"]
