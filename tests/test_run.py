@@ -105,3 +105,35 @@ def test_two_who_ask_for_a_folder_get_two(tmp_path, monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: next_folder("a", "b", "c"), range(8)))
     assert len(set(found)) == 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": True},
+        {"format": 0},
+        {"format": -1},
+        {"format": 1.0},
+        {"seed": "__import__('os')"},
+        {"seed": -1},
+        {"seed": True},
+        {"result": [1]},
+        {"state": {"a": 1}},
+        {"versions": "x" * 10_000},
+    ],
+)
+def test_a_run_with_a_value_of_another_type_is_refused_in_two_lines(tmp_path, change):
+    run = Run.create(tmp_path / "r", seed=0)
+    run.update(**change)
+    with pytest.raises(DataError) as refused:
+        Run.open(run.folder)
+    assert len(refused.value.problem) < 300
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"seed": 1' + "0" * 5000 + "}", '{"seed": NaN}'])
+def test_a_run_that_is_no_plain_json_is_named(tmp_path, text):
+    run = Run.create(tmp_path / "r", seed=0)
+    run.state_file.write_text(text)
+    with pytest.raises(DataError, match="damaged"):
+        Run.open(run.folder)

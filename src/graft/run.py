@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +23,25 @@ from graft.files import (
     writable_path,
     write_json,
 )
+from graft.structured import parse_json, shown
 
 FORMAT = 1
 """Version of the run folder's format that this release writes."""
+
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "state": (str,),
+    "graft": (str,),
+    "versions": (dict,),
+    "seed": (int,),
+    "started": (str,),
+    "finished": (str,),
+    "error": (str, dict),
+    "result": (dict,),
+    "validation": (dict,),
+    "test": (dict,),
+    "audits": (list,),
+}
+"""What the values of `run.json` are where they are there; verbs add keys of their own."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +154,15 @@ class Run:
                 f"'{folder}' holds no run: it has no run.json.", "Give the --out of a `graft fit`."
             )
         state = run.state()
-        if not isinstance(state.get("format"), int) or state["format"] > FORMAT:
+        given = state.get("format")
+        if type(given) is not int or given != FORMAT:
             raise DataError(
-                f"'{folder}' has run format {state.get('format')!r}, but this Graft reads up to "
-                f"{FORMAT}.",
-                "Update Graft: pip install --upgrade graftlearn.",
+                f"'{folder}' has run format {shown(given)}, but this Graft reads {FORMAT}.",
+                "Update Graft: pip install --upgrade graftlearn."
+                if isinstance(given, int) and given > FORMAT
+                else "Repeat the run with `graft fit`.",
             )
+        _refuse_other_types(run.state_file, state)
         return run
 
     @property
@@ -199,7 +217,7 @@ class Run:
             DataError: It is not the JSON object that a run writes.
         """
         try:
-            state = json.loads(self.state_file.read_text(encoding="utf-8"))
+            state = parse_json(self.state_file.read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"'{self.state_file}' is damaged: {error}.", "Repeat the run with `graft fit`."
@@ -221,6 +239,16 @@ class Run:
         write_json(self.state_file, {**state, **changes})
 
 
+def _refuse_other_types(file: Path, state: Mapping[str, Any]) -> None:
+    """Raise a `DataError` where a value of `run.json` is not of the type that a run writes."""
+    for key, kinds in TYPES.items():
+        value = state.get(key)
+        if value is not None and (type(value) not in kinds or (key == "seed" and value < 0)):
+            raise DataError(
+                f"'{file}' is damaged: {key} = {shown(value)}.", "Repeat the run with `graft fit`."
+            )
+
+
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line to a file.
 
@@ -238,7 +266,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
-                yield json.loads(line)
+                yield parse_json(line)
             except ValueError:
                 return
 

@@ -153,3 +153,14 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object)
 
     with pytest.raises(BackboneError, match="holds no state dict"):
         read_state(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.bool])
+def test_complex_and_boolean_tensors_are_refused(
+    tmp_path: Path, state: State, kind: torch.dtype
+) -> None:
+    first = next(iter(state))
+    save_file({**state, first: state[first].to(kind)}, tmp_path / "w.safetensors")
+
+    with pytest.raises(BackboneError, match="numbers of another kind"):
+        load_backbone(NAME, weights=tmp_path / "w.safetensors", image_size=64)

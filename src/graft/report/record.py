@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError
+from graft.structured import parse_json
 
 FORMAT = 1
 
@@ -104,7 +104,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def _object(text: bytes) -> dict[str, Any] | None:
     """Return the JSON object in `text`, or None if there is none."""
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

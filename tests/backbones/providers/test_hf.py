@@ -10,9 +10,10 @@ import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
 from tests.backbones import hugging_face
+from tests.hostile import guarded
 
 from graft.backbones.load import load_backbone
-from graft.errors import BackboneError, ResourceError
+from graft.errors import BackboneError, DataError, ResourceError
 from graft.network import staying_offline
 
 
@@ -94,3 +95,78 @@ def test_a_folder_without_a_processor_is_named(folder: Path) -> None:
 def test_offline_without_a_cache_says_what_is_missing_and_from_where() -> None:
     with staying_offline(), pytest.raises(ResourceError, match=r"'config\.json' in 'no/where'"):
         load_backbone("hf:no/where", meta=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_attn_implementation": "attacker/kernel"},
+        {"attn_implementation": "attacker/kernel"},
+        {"auto_map": {"AutoModelForImageClassification": "evil.Model"}},
+        {"quantization_config": {"quant_method": "attacker"}, "dtype": "float16"},
+        {"use_kernels": True, "_name_or_path": "attacker/x", "backbone": "attacker/x"},
+    ],
+)
+def test_options_that_choose_code_or_kernels_never_reach_transformers(
+    folder: Path, change: dict[str, object]
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+
+    backbone = load_backbone(str(folder))
+
+    assert not set(change) & set(backbone.architecture["config"])
+    assert backbone.module.model.config._attn_implementation in ("eager", "sdpa")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": 10**12},
+        {"hidden_size": -1},
+        {"hidden_size": "../../x"},
+        {"hidden_act": "attacker/kernel"},
+        {"patch_size": [16] * 1000},
+        {"layer_norm_eps": {"a": 1}},
+        {"num_labels": True, "id2label": 7, "image_size": 2.5},
+    ],
+)
+def test_values_that_no_configuration_needs_are_refused(
+    folder: Path, change: dict[str, object]
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+
+    with guarded(), pytest.raises((DataError, BackboneError)) as refused:
+        load_backbone(str(folder))
+    assert "\n" not in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": {"height": 10**6, "width": 10**6}},
+        {"crop_pct": 1e-9},
+        {"image_processor_type": "AutoModel"},
+        {"image_processor_type": "os.system"},
+        {"size": {"height": {"a": 1}}},
+        {"image_mean": ["x/y"]},
+    ],
+)
+def test_a_processor_that_asks_for_code_or_a_huge_picture_is_refused(
+    folder: Path, change: dict[str, object]
+) -> None:
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+
+    with guarded(), pytest.raises(DataError, match="is not possible"):
+        load_backbone(str(folder), meta=True)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"a": NaN}', "1" * 5000])
+def test_a_file_that_is_no_plain_json_is_named(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+
+    with pytest.raises(DataError, match=name):
+        load_backbone(str(folder), meta=True)
