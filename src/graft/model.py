@@ -22,6 +22,7 @@ from graft.errors import BackboneError, DataError
 from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
 from graft.inference import Grafted, eval_batch, forward
+from graft.isolation import isolated
 from graft.model_folder import DAMAGED, write_facts
 from graft.strategies import HEAD
 from graft.tasks import Classification, Task, build_task
@@ -114,6 +115,7 @@ class Model(Grafted):
             pixels=pixels,
         )
 
+    @isolated()
     def predict(
         self,
         images: Readable | Sequence[Readable],
@@ -181,6 +183,7 @@ class Model(Grafted):
         )
 
     @classmethod
+    @isolated()
     def load(cls, folder: str | os.PathLike[str]) -> Self:
         """Read a saved model, on the CPU and in eval mode.
 

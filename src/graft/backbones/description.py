@@ -14,6 +14,7 @@ from graft.backbones.grad_cam_layer import GradCamLayer, find_grad_cam_layer
 from graft.backbones.load import load_backbone
 from graft.backbones.norm_layers import find_norm_layers
 from graft.data.preprocess import Preprocess
+from graft.isolation import isolated
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Description:
         return {**asdict(self), "facts": facts}
 
 
+@isolated()
 def describe(name: str) -> Description:
     """Describe a backbone from its architecture alone; nothing is fetched.
 

@@ -23,6 +23,7 @@ from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, DataError
 from graft.files import sha256
+from graft.isolation import isolated
 
 
 def absolute_name(name: str) -> str:
@@ -40,6 +41,7 @@ def absolute_name(name: str) -> str:
     return name
 
 
+@isolated()
 def load_backbone(
     name: str,
     *,

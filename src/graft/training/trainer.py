@@ -18,6 +18,7 @@ from graft.data.loader import Loader
 from graft.errors import DivergedError
 from graft.heads.linear import LinearHead
 from graft.inference import Outputs, run_head
+from graft.isolation import isolated
 from graft.model import Model
 from graft.run import append_line
 from graft.strategies import Phase, Plan
@@ -126,6 +127,7 @@ class Trainer:
             parts=self.options.accumulate,
         )
 
+    @isolated()
     def train(self) -> Result:
         """Carry out the rest of the plan and leave the best weights in the classifier.
 

@@ -11,9 +11,11 @@ from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError
 from graft.inference import run
+from graft.isolation import isolated
 from graft.model import Model
 
 
+@isolated()
 def evaluate(
     model: str | os.PathLike[str] | Model,
     data: str | os.PathLike[str],

@@ -21,6 +21,7 @@ from graft.data.manifest import Manifest
 from graft.data.scan import locate
 from graft.data.unchanged import require_unchanged
 from graft.errors import RecipeError
+from graft.isolation import isolated
 from graft.model import Model
 from graft.report.html import write_report
 from graft.run import Run, next_folder
@@ -58,6 +59,7 @@ class Fit:
     result: dict[str, Any]
 
 
+@isolated()
 def fit(
     data: str | os.PathLike[str] | None = None,
     *,
@@ -122,6 +124,7 @@ def fit(
         return Fit(run.folder, Model.load(run.folder), state["result"])
 
 
+@isolated()
 def plan_only(
     data: str | os.PathLike[str] | None = None,
     *,

@@ -9,6 +9,7 @@ from typing import Any
 
 from graft.data.find import find_images
 from graft.inference import forward
+from graft.isolation import isolated_steps
 from graft.model import Model
 
 
@@ -25,6 +26,7 @@ class Unreadable:
     reason: str
 
 
+@isolated_steps
 def predict(
     model: str | os.PathLike[str] | Model,
     paths: Sequence[str | os.PathLike[str]],

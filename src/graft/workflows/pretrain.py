@@ -26,6 +26,7 @@ from graft.data.split import assign_splits
 from graft.data.unchanged import require_unchanged
 from graft.data.unlabelled import scan_unlabelled
 from graft.errors import RecipeError
+from graft.isolation import isolated
 from graft.network import staying_offline
 from graft.pretraining.barlow_twins import BarlowTwins
 from graft.pretraining.contrast import BetweenViews
@@ -66,6 +67,7 @@ class Pretrained:
     result: dict[str, Any]
 
 
+@isolated()
 def pretrain(
     data: str | os.PathLike[str] | None = None,
     *,
