@@ -31,6 +31,7 @@ class Solution:
         temperature: By which the logits were divided; 1 for not at all.
         constant: Whether the features are the same for every image: nothing can be told apart, and
             every image gets the classes' frequencies.
+        parts: The solution of each output, where each was solved by itself.
     """
 
     weight: Tensor
@@ -42,6 +43,7 @@ class Solution:
     folds: int = 0
     temperature: float = 1.0
     constant: bool = False
+    parts: tuple[Solution, ...] = ()
 
     def install(self, head: LinearHead) -> None:
         """Write the solution into a head."""
