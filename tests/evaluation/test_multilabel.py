@@ -26,7 +26,7 @@ def named(count):
     return [f"label {number}" for number in range(count)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(SEEDS, st.booleans())
 def test_average_precision_is_scikit_learns_with_ties_and_weights(seed, weighted):
     logits, truth = answers(seed)
@@ -38,7 +38,7 @@ def test_average_precision_is_scikit_learns_with_ties_and_weights(seed, weighted
     np.testing.assert_allclose(found, [expected], rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=5)
 @given(SEEDS)
 def test_the_metrics_are_scikit_learns(seed):
     logits, truth = answers(seed)
@@ -59,7 +59,7 @@ def test_the_metrics_are_scikit_learns(seed):
     assert low < found["mAP"] < high
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(SEEDS, st.integers(1, 3))
 def test_no_threshold_has_a_better_f1_than_the_chosen_one(seed, digits):
     logits, truth = answers(seed, images=15, labels=2, digits=digits)

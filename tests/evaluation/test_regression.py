@@ -35,10 +35,10 @@ def test_the_metrics_are_scikit_learns(seed, offset):
 def test_the_interval_is_that_of_drawing_images_anew():
     said, truth = answers(0, images=30)
     rng = np.random.default_rng(1)
-    drawn = (rng.integers(30, size=30) for _ in range(2000))
+    drawn = (rng.integers(30, size=30) for _ in range(600))
     scores = [r2_score(truth[rows], said[rows]) for rows in drawn]
     expected = np.quantile(scores, [0.025, 0.975])
-    np.testing.assert_allclose(metrics(said, truth)["interval"], expected, atol=0.05)
+    np.testing.assert_allclose(metrics(said, truth)["interval"], expected, atol=0.08)
 
 
 def test_equal_numbers_have_no_r2_and_the_reason_is_said():

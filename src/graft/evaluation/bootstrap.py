@@ -84,7 +84,8 @@ def _draws(distinct: int, images: int, seed: int, draws: int) -> Iterator[Array]
         count = min(block, draws - first)
         chosen = rng.integers(distinct, size=(count, distinct))
         chosen += np.arange(count)[:, None] * distinct
-        yield np.bincount(chosen.ravel(), minlength=count * distinct).reshape(count, -1) * 1.0
+        times = np.bincount(chosen.ravel(), minlength=count * distinct)
+        yield times.reshape(count, -1).astype(np.float64)
 
 
 def _numbers(images: int, identities: Sequence[Hashable] | None) -> NDArray[np.intp]:

@@ -182,5 +182,5 @@ def _best_threshold(probabilities: Array, truth: Flags) -> float:
     below = np.append(values[1:], 0.0)
     middle = np.where((below < THRESHOLD) & (values >= THRESHOLD), THRESHOLD, (values + below) / 2)
     best = np.flatnonzero(f1 >= f1.max() * (1 - 1e-12))
-    nearest = min(best, key=lambda index: (round(abs(middle[index] - THRESHOLD), 12), index))
-    return float(middle[nearest])
+    distance = np.round(np.abs(middle[best] - THRESHOLD), 12)
+    return float(middle[best[distance.argmin()]])

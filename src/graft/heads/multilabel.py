@@ -56,7 +56,7 @@ def solve_labels(
     """
     parts = []
     for label in targets.long().T:
-        if len(label.unique()) < 2:
+        if bool((label == label[0]).all()):
             parts.append(_constant(label, features.shape[1], groups))
             continue
         both = solve(
@@ -103,7 +103,7 @@ def _one_sigmoid(both: Solution) -> Solution:
 
 
 def _constant(label: Tensor, width: int, groups: Tensor | None) -> Solution:
-    images = len(label) if groups is None else len(groups.unique())
+    images = len(label) if groups is None else len(torch.unique(groups))
     positives = images * int(label[0])
     bias = math.log((positives + 1) / (images - positives + 1))
     middle = STRENGTHS[len(STRENGTHS) // 2]
