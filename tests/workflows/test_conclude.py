@@ -46,13 +46,17 @@ def test_eight_images_ten_times_each_count_as_eight(copied):
     assert "80 validation images (8 distinct) right, 95% interval of the distinct 67.6" in page
 
 
-def test_outputs_that_are_not_numbers_are_named_by_evaluate(copied):
+def test_outputs_that_are_not_numbers_are_named_by_evaluate_and_predict(copied):
     data, fitted = copied
     broken = graft.load(fitted.run)
     with torch.no_grad():
         broken.head.linear.bias.fill_(float("nan"))
     with pytest.raises(DataError, match="NaN or infinite for 80 of 80 images"):
         graft.evaluate(broken, data, split="val")
+    with pytest.raises(DataError, match="NaN or infinite"):
+        list(graft.predict(broken, [data / "val"]))
+    with pytest.raises(DataError, match="NaN or infinite"):
+        broken.predict(data / "val/red/00.png")
 
 
 def test_outputs_that_are_not_numbers_are_named_by_fit(copied, tmp_path):

@@ -17,7 +17,7 @@ from graft.errors import DataError, nearest
 from graft.evaluation.metrics import accuracy, mean_loss, metrics
 from graft.heads.baselines import knn, prototypes
 from graft.heads.solve import Solution, solve
-from graft.inference import Outputs, probabilities
+from graft.inference import Outputs, probabilities, require_finite
 from graft.tasks.objectives import CrossEntropy, Mixup, Objective
 from graft.tasks.solving import solve_with_views
 from graft.tasks.task import Score, Solved, Task
@@ -141,8 +141,12 @@ class Classification:
         return metrics(outputs.values, outputs.targets, self.classes, outputs.identities)
 
     def activate(self, outputs: Tensor) -> Tensor:
-        """Return probabilities (N, classes): softmax in double precision, to six places."""
-        return probabilities(outputs)
+        """Return probabilities (N, classes): softmax in double precision, to six places.
+
+        Raises:
+            DataError: An output is not finite.
+        """
+        return probabilities(require_finite(outputs, "The model's outputs"))
 
     def prediction(self, path: str, row: Tensor, *, top: int = 5) -> Prediction:
         """Return the most probable classes of one row of probabilities (classes,)."""
