@@ -18,7 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from graft.errors import RecipeError, ResourceError
+from graft.errors import DataError, RecipeError, ResourceError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp|\.tmp\w{6}")
 """Names of files and folders that are being written: Graft's own, and those of safetensors."""
@@ -100,6 +100,35 @@ def writable_path(path: str | os.PathLike[str]) -> Path:
     with refusals_are_named(target):
         target.exists()
     return target
+
+
+def readable_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user gave to read from, which need not exist.
+
+    Raises:
+        RecipeError: It is empty or holds a NUL character.
+        DataError: The system cannot follow it: a name is too long, a folder above may not be
+            searched, or links lead in a circle.
+
+    Example:
+        >>> readable_path("")
+        Traceback (most recent call last):
+        graft.errors.RecipeError: The path '' is empty. Name a file or folder.
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        what = "holds a NUL character" if text else "is empty"
+        raise RecipeError(f"The path {text!r} {what}.", "Name a file or folder.")
+    try:
+        Path(text).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise DataError(
+            f"'{text}' cannot be reached: {error.strerror}.",
+            "Give a path that leads to a file or folder that you may read.",
+        ) from error
+    return Path(text)
 
 
 @contextmanager

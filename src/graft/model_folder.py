@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graft.errors import DataError
-from graft.files import sha256, write_json
+from graft.files import readable_path, sha256, write_json
 from graft.structured import canonical, parse_json, read_text, shown
 
 FORMAT = 2
@@ -214,7 +214,7 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: Neither does.
     """
-    given = Path(path)
+    given = readable_path(path)
     for folder in (given, given / "model"):
         if (folder / "model.json").is_file():
             return folder

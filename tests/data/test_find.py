@@ -74,3 +74,10 @@ def test_what_holds_no_images_is_named(tmp_path, path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=path.replace("*", r"\*")):
         find_images([tmp_path / path])
+
+
+def test_an_image_that_links_to_itself_is_found_and_the_others_with_it(make_folder):
+    root = make_folder({"a": 1})
+    (root / "a" / "loop.jpg").symlink_to(root / "a" / "loop.jpg")
+    (root / "a" / "other").symlink_to(root / "a" / "other")
+    assert names(images_below(root)) == ["000.jpg", "loop.jpg"]

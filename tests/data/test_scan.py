@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
+from pathlib import Path
 
 import pytest
 
-from graft.data.scan import scan
+from graft.data.scan import find_images, locate, scan
 from graft.data.split import assign_splits
-from graft.errors import DataError
+from graft.data.unlabelled import scan_unlabelled
+from graft.errors import DataError, RecipeError
 
 
 def test_every_sample_has_its_hash_and_upright_size(make_folder, make_photo):
@@ -33,6 +37,47 @@ def test_a_broken_image_is_set_aside_with_its_reason_and_never_replaced(make_fol
     ]
     assert len(manifest.readable) == 6
     assert len({sample.path for sample in manifest.samples}) == 9
+
+
+def test_what_is_no_regular_file_or_huge_is_set_aside_unread(make_folder, monkeypatch):
+    root = make_folder({"ants": 2})
+    ants = root / "ants"
+    (ants / "a.jpg").symlink_to(ants / "a.jpg")
+    os.mkfifo(ants / "b.jpg")
+    (ants / "c.jpg").symlink_to("/dev/zero")
+    with (ants / "d.jpg").open("wb") as sparse:
+        sparse.truncate(20 * 1024**3)
+    (ants / "e.jpg").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(ants)  # the address of a socket is short
+        listening.bind("f.jpg")
+    manifest = scan(root)
+    assert [(Path(s.path).name, s.state) for s in manifest.set_aside] == [
+        ("a.jpg", "too many levels of symbolic links"),
+        ("b.jpg", "a named pipe, not a regular file"),
+        ("c.jpg", "a device, not a regular file"),
+        ("d.jpg", "20,480 MiB large, where 512 MiB are the most"),
+        ("f.jpg", "a socket, not a regular file"),
+    ]
+    assert len(manifest.readable) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("", RecipeError), ("a\0b", RecipeError), ("x" * 300, DataError), ("loop", DataError)],
+)
+@pytest.mark.parametrize("enter", [scan, locate, scan_unlabelled, lambda path: find_images([path])])
+def test_a_path_that_cannot_be_one_is_named(tmp_path, monkeypatch, enter, path, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(error, match=r"is empty|NUL|cannot be reached"):
+        enter(path)
+
+
+def test_a_table_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "photos.csv")
+    with pytest.raises(DataError, match="neither a folder nor a CSV"):
+        scan(tmp_path / "photos.csv")
 
 
 def test_without_the_check_damage_behind_the_header_stays_unseen(make_folder):

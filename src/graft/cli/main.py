@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: What follows `graft`; None takes the process's own.
     """
+    # What Pillow warns of is decided by `data.decode` and said as an image's reason.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     given = sys.argv[1:] if arguments is None else arguments
     build_app(next((word for word in given if word in VERBS), None))(given, prog_name="graft")
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from graft.data.decode import is_picture
 from graft.errors import DataError
+from graft.files import readable_path
 
 # A file so named is meant as a picture, even where this program cannot read the format: it is set
 # aside with a reason and not passed over.
@@ -81,7 +82,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_images_of(Path(path))))
+        found.update(dict.fromkeys(_images_of(readable_path(path))))
     return list(found)
 
 
@@ -113,7 +114,7 @@ def _contents(folder: Path) -> _Contents:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if not is_hidden(entry.name):
-                    kind = contents.folders if entry.is_dir() else contents.files
+                    kind = contents.folders if _is_folder(entry) else contents.files
                     kind.append(folder / entry.name)
     except OSError as error:
         raise DataError(
@@ -123,6 +124,13 @@ def _contents(folder: Path) -> _Contents:
     return contents
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: set aside with its reason if named as an image
+        return False
+
+
 def _is_image(path: Path) -> bool:
     named_so = _IMAGE_SUFFIX.fullmatch(path.suffix) is not None
-    return named_so or (path.is_file() and is_picture(path))
+    return named_so or is_picture(path)

@@ -15,6 +15,7 @@ from graft.data.layout import Entry, Listing, read_folder
 from graft.data.manifest import Manifest, Sample
 from graft.data.table import read_table
 from graft.errors import DataError
+from graft.files import readable_path
 
 __all__ = ["find_images", "locate", "scan"]
 
@@ -74,7 +75,7 @@ def locate(source: str | os.PathLike[str]) -> str:
         True
     """
     name = os.fspath(source)
-    return name if hub_name(name) else Path(name).resolve().as_posix()
+    return name if hub_name(name) else readable_path(name).resolve().as_posix()
 
 
 def _listing(source: str) -> Listing:
@@ -84,7 +85,7 @@ def _listing(source: str) -> Listing:
         return read_hub_dataset(name)
     if path.is_dir():
         return read_saved_dataset(path) if is_saved_dataset(path) else read_folder(path)
-    if path.suffix.casefold() in (".csv", ".tsv") and path.exists():
+    if path.suffix.casefold() in (".csv", ".tsv") and path.is_file():
         return read_table(path)
     raise DataError(
         f"'{source}' is neither a folder nor a CSV."

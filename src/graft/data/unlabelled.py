@@ -11,6 +11,7 @@ from graft.data.decode import examine
 from graft.data.find import images_below
 from graft.data.manifest import Manifest, Sample
 from graft.errors import DataError
+from graft.files import readable_path
 
 
 def scan_unlabelled(folder: str | os.PathLike[str], *, max_unreadable: float = 0.2) -> Manifest:
@@ -34,7 +35,7 @@ def scan_unlabelled(folder: str | os.PathLike[str], *, max_unreadable: float = 0
         >>> [(found.split, found.width) for found in scan_unlabelled(folder).samples]
         [('train', 40)]
     """
-    root = Path(folder)
+    root = readable_path(folder)
     if not root.is_dir():
         raise DataError(
             f"'{folder}' is no folder." if root.exists() else f"'{folder}' does not exist.",
