@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import graft
@@ -216,3 +219,16 @@ def test_a_defect_shows_its_traceback_with_debug_alone(graft_cli, model, photos,
     outcome = graft_cli("evaluate", model, photos)
     check(outcome, 1, "ValueError: a defect", "--debug")
     assert "Traceback" in graft_cli("evaluate", model, photos, "--debug").err
+
+
+def test_what_pillow_warns_of_does_not_reach_the_terminal(tmp_path):
+    root = write_photos(tmp_path / "photos", {"red": 6, "blue": 6})
+    for photo in root.rglob("0[0-2].png"):
+        exif = b"Exif\x00\x00II*\x00\xff\xff\xff\xff"  # damaged, beside sound pixels
+        Image.open(photo).save(photo.with_suffix(".jpg"), exif=exif)
+    arguments = ["fit", str(root), "--backbone", "graft-small", "--dry-run"]
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-m", "graft", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
