@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import graft
+from graft.backbones.build import build_without_values
 from graft.isolation import isolated
 from tests.workflows.conftest import photos
 
@@ -230,3 +235,45 @@ def test_importing_graft_changes_nothing():
         "import graft\n"
         "assert state() == before\n"
     )
+
+
+def test_networks_that_another_thread_makes_meanwhile_keep_their_values():
+    made = []
+
+    class Provider:
+        @staticmethod
+        def build(architecture):
+            other = Thread(target=lambda: made.append(nn.Linear(2, 2)))
+            other.start()
+            other.join()
+            return nn.Linear(2, 2)
+
+    assert build_without_values(Provider, {}).weight.is_meta
+    assert not made[0].weight.is_meta
+
+
+def test_nothing_private_of_another_package_is_touched_and_no_module_replaced():
+    """Outside of cli, which has a process of its own, no name with a leading "_" is another's."""
+    found = []
+    package = Path(graft.__file__).parent
+    for file in sorted(set(package.rglob("*.py")) - set(package.glob("cli/*"))):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        theirs = {
+            (alias.asname or alias.name).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            and not (getattr(node, "module", "") or "").startswith("graft")
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute):
+                continue
+            private = node.attr.startswith("_") and not node.attr.endswith("__")
+            root = node
+            while isinstance(root, ast.Attribute | ast.Call):
+                root = root.value if isinstance(root, ast.Attribute) else root.func
+            foreign = isinstance(root, ast.Name) and root.id in theirs
+            replaces = ast.unparse(node) in ("sys.modules", "os.dup2", "os.dup")
+            if (private and foreign) or replaces or node.attr in ("_metadata", "_reset_state"):
+                found.append(f"{file.name}:{node.lineno} {ast.unparse(node)}")
+    assert found == []

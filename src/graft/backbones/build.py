@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -63,7 +64,14 @@ def build_without_values(provider: Provider, architecture: Mapping[str, Any]) ->
         >>> network.classifier[0].weight.device.type
         'meta'
     """
-    hook = register_module_parameter_registration_hook(_to_meta)  # type: ignore[arg-type]
+    ours = get_ident()
+
+    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+        if parameter is None or get_ident() != ours:  # the hook hears of every thread's modules
+            return None
+        return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    hook = register_module_parameter_registration_hook(to_meta)
     try:
         with _WithoutDrawing():
             return provider.build(architecture)
@@ -141,12 +149,6 @@ class _Count:
                 f"{tuple(tensor.shape)} on.",
                 "Choose another image size or another backbone.",
             )
-
-
-def _to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
-    if parameter is None:
-        return None
-    return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
 
 class _WithoutDrawing(TorchFunctionMode):
