@@ -25,6 +25,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line per image")] = False,
 ) -> None:
     """Images that cannot be read are named and left out; if none can be, the exit code is 3."""
+    from graft.allocator import keep_freed_memory
     from graft.errors import DataError, RecipeError
     from graft.report.words import visible
     from graft.workflows.predict import Unreadable, predict
@@ -34,6 +35,7 @@ def command(
         raise RecipeError(
             "No images were named.", "Write `graft predict MODEL PATH...`, or - to read a list."
         )
+    keep_freed_memory()  # in this process: a forward pass takes 1.3 times as long otherwise
     read, unreadable = 0, 0
     for found in predict(model, asked, top=top, workers=workers):
         if isinstance(found, Unreadable):
