@@ -13,7 +13,7 @@ import pytest
 from tests.workflows.conftest import write_photos
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = {"fit": (2, 7, 40, 70, -9, -2), "pretrain": (4, 30, -2), "samples": (1, -1)}
+SAMPLE = {"fit": (2, 40, 70, -2), "pretrain": (30,), "samples": (-1,)}
 """Some of the places: in the start, in a checkpoint, before and after the run is done."""
 SOME_OF_MANY = (*range(25), 100, 1000, *range(-25, 0))
 """Of a verb that writes thousands of files alike."""
