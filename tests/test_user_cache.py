@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graft.user_cache import cache_root, engine_cache, feature_cache, user_cache
+from graft.user_cache import cache_root, feature_cache, user_cache
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,6 @@ def test_downloads_have_a_place_where_nothing_else_is_kept(
     assert user_cache() == home / ".cache" / "graft"
     assert cache_root() is None
     assert feature_cache() is None
-    assert engine_cache() is None
 
 
 @pytest.mark.parametrize("wish", [None, "", "off", "theirs"])
@@ -70,7 +69,6 @@ def test_a_choice_beats_the_environment(
         monkeypatch.setenv("GRAFT_CACHE", wish)
 
     assert feature_cache("mine") == home / "mine" / "features"
-    assert engine_cache(home / "mine") == home / "mine" / "engines"
     assert feature_cache("off") is None
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graft.data.scan import scan
     from graft.data.split import assign_splits
     from graft.heads.linear import LinearHead
+    from graft.inference import Predictor
     from graft.model import Classifier, Model, load
     from graft.samples import write_samples
     from graft.strategies import Phase, Plan, StrategyOptions, make_plan
@@ -48,6 +49,7 @@ _ROOMS = {
     "graft.backbones.catalogue.entry": ("Entry",),
     "graft.backbones.description": ("describe",),
     "graft.backbones.load": ("load_backbone",),
+    "graft.inference": ("Predictor",),
     "graft.model": ("Classifier", "Model", "load"),
     "graft.config": ("Recipe",),
     "graft.data.augment": ("augmentation",),
@@ -67,6 +69,7 @@ _ROOMS = {
         "Mixup",
         "Objective",
         "Prediction",
+        "Predictor",
         "Task",
     ),
     "graft.training": ("Trainer",),
@@ -95,6 +98,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Prediction",
+    "Predictor",
     "Preprocess",
     "Pretrained",
     "Recipe",

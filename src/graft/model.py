@@ -21,7 +21,7 @@ from graft.data.manifest import Sample
 from graft.errors import BackboneError, DataError
 from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
-from graft.inference import Grafted, eval_batch, forward
+from graft.inference import Grafted, Predictor, eval_batch
 from graft.isolation import isolated
 from graft.model_folder import DAMAGED, write_facts
 from graft.strategies import HEAD
@@ -51,6 +51,7 @@ class Model(Grafted):
         self.trunk = backbone.module
         self.head = head
         self.task = task
+        self._predictor: Predictor | None = None
 
     def forward(self, images: Tensor, above: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map normalised images (N, channels, H, W) to outputs (N, task.outputs).
@@ -125,6 +126,9 @@ class Model(Grafted):
     ) -> list[Any]:
         """Predict images: paths, bytes, Pillow images or uint8 arrays (H, W, 3), one or many.
 
+        A `graft.Predictor` is kept for the next call, as long as every weight is what it was. That
+        is looked at in each call: who asks often makes a `Predictor` and asks that.
+
         Args:
             images: One image, or a list or tuple of them. A folder is not an image.
             top: Most answers to name, such as classes.
@@ -136,17 +140,17 @@ class Model(Grafted):
         Raises:
             DataError: An image cannot be read.
         """
-        sources = list(images) if isinstance(images, list | tuple) else [cast(Readable, images)]
-        found = []
-        loader = self.loader(sources, workers=workers)
-        for batch, outputs in forward(self, loader.epoch(0)):
-            rows = self.task.activate(outputs)
-            for index, row in zip(batch.indices.tolist(), rows, strict=True):
-                source = sources[index]
-                named = isinstance(source, (str, os.PathLike))
-                path = os.fspath(source) if named else f"image {index}"
-                found.append(self.task.prediction(path, row, top=top))
-        return found
+        if workers is not None:
+            with Predictor(self, workers=workers) as predictor:
+                return predictor.predict(images, top=top)
+        kept = self._predictor
+        if kept is None or not kept.still_holds(self):
+            kept = self._predictor = Predictor(self)
+        return kept.predict(images, top=top)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the predictor, which holds threads, out of copies."""
+        return {**self.__dict__, "_predictor": None}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load tensors that `state_dict` of such a model gave.

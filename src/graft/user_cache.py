@@ -63,15 +63,5 @@ def feature_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
     return None if root is None else root / FEATURES
 
 
-def engine_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return the folder for exported engines; None where nothing is to be kept.
-
-    Args:
-        chosen: As `cache_root` takes it.
-    """
-    root = cache_root(chosen)
-    return None if root is None else root / ENGINES
-
-
 def _is_off(wish: str) -> bool:
     return wish.casefold() == OFF

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
-from graft.backbones.backbone import Backbone
 from graft.cache.activations import CLEAN, Activations
 from graft.cache.frozen import FrozenPrefix
 from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_pictures
 from graft.cache.storage import DiskStorage, MemoryStorage, Storage
-from graft.cache.store import Store, key_of
+from graft.cache.store import Store
 from graft.data.decode import decode, decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.data.pixel_cache import PixelCache, bytes_of
 from graft.data.preprocess import Preprocess
 from graft.inference import eval_batch
-from graft.inference.onnx import engine_facts, worth_exporting
 from graft.memory import available_memory
-from graft.strategies import HEAD
 
-FORMAT = 1
+FORMAT = 2
 """Raised when rows of older versions of Graft would no longer be the same."""
 
 MEMORY_SHARE = 0.25
@@ -59,7 +55,6 @@ class Kept:
         where: "disk", "memory" or "nowhere".
         found: Rows that were there already, as a share of those that the phase starts with.
         reason: In words.
-        engine: What runs the frozen stages, "torch" or "ONNX Runtime"; None for decoded pictures.
     """
 
     what: str
@@ -67,17 +62,11 @@ class Kept:
     where: str
     found: float
     reason: str
-    engine: str | None = None
 
     def __str__(self) -> str:
         there = f" ({self.found:.0%} found)" if self.found else ""
         rows = "Decoded pictures" if self.cut == PIXELS else f"Rows at {self.cut}"
-        made = f", made by {self.engine}" if self.engine else ""
-        return f"{rows} of {self.what}{made}: {self.where}{there}; {self.reason}."
-
-
-def _by(prefix: FrozenPrefix | None, kept: Kept) -> Kept:
-    return replace(kept, engine=prefix.engine) if prefix else kept
+        return f"{rows} of {self.what}: {self.where}{there}; {self.reason}."
 
 
 class FeatureCache:
@@ -102,11 +91,9 @@ class FeatureCache:
         told: Callable[[Kept], None] | None = None,
     ) -> None:
         self.store = Store(folder) if folder is not None else None
-        self.engines = folder.parent / "engines" if folder is not None else None
-        self._scratch: TemporaryDirectory[str] | None = None
         self.memory = memory
         self.told = told
-        self._decisions: list[tuple[Kept, FrozenPrefix | None]] = []
+        self.decisions: list[Kept] = []
         self._entries: dict[str, DiskStorage] = {}
         self._make: WeakKeyDictionary[FrozenPrefix, float] = WeakKeyDictionary()
 
@@ -114,11 +101,6 @@ class FeatureCache:
     def at(cls, folder: Path | None, *, told: Callable[[Kept], None] | None = None) -> FeatureCache:
         """Return the cache in a folder; without one, a cache that keeps nothing at all."""
         return cls(folder, memory=None if folder else 0, told=told)
-
-    @property
-    def decisions(self) -> list[Kept]:
-        """What was decided so far; an engine that refused a network since then is not named."""
-        return [_by(prefix, kept) for kept, prefix in self._decisions]
 
     @property
     def keeps(self) -> bool:
@@ -149,7 +131,7 @@ class FeatureCache:
         rows = Activations(loader, prefix, entry)
         found = 0.0 if entry is None else _share_found(rows, views)
         if found == 1:
-            self._tell(Kept(what, prefix.cut, "disk", found, "kept by an earlier run"), prefix)
+            self._tell(Kept(what, prefix.cut, "disk", found, "kept by an earlier run"))
             return rows
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
         decision = self._decide(demand, loader, views[0], prefix, entry)
@@ -160,7 +142,7 @@ class FeatureCache:
         elif decision.where == "memory":
             storage = MemoryStorage(prefix.size)
         kept = found if decision.where == "disk" else 0.0
-        self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason), prefix)
+        self._tell(Kept(what, prefix.cut, decision.where, kept, decision.reason))
         return Activations(loader, prefix, storage)
 
     def prove(self, activations: Activations, view: int = CLEAN) -> str | None:
@@ -173,36 +155,6 @@ class FeatureCache:
         positions = list(range(min(PROOF_IMAGES, len(loader.samples))))
         batch = next(iter(loader.some(positions, view)))
         return prefix.differs(batch.inputs, activations.read(positions, view))
-
-    def trunk(self, backbone: Backbone, weights: str, images: int, precision: str) -> FrozenPrefix:
-        """Return what makes the features of training images, by the engine that pays for so many.
-
-        Which engine follows from the number of images alone, so that the same command gets the same
-        numbers whatever is in the cache.
-
-        Args:
-            backbone: All of it frozen.
-            weights: Hash of everything that it holds.
-            images: How many will go through it.
-            precision: Arithmetic.
-        """
-        device = next(backbone.module.parameters()).device
-        if device.type != "cpu" or precision != "fp32" or not worth_exporting(images):
-            return FrozenPrefix(backbone, HEAD, precision=precision)
-        folder = self.engines
-        if folder is None:
-            self._scratch = self._scratch or TemporaryDirectory(prefix="graft-")
-            folder = Path(self._scratch.name)
-        preprocess = backbone.preprocess
-        facts = {
-            **engine_facts(),
-            "weights": weights,
-            "architecture": backbone.architecture,
-            "removed": list(backbone.removed),
-            "input": [preprocess.channels, preprocess.height, preprocess.width],
-            "batch": eval_batch(device),
-        }
-        return FrozenPrefix(backbone, HEAD, exported=folder / f"{key_of(facts)}.onnx")
 
     def pictures(
         self, samples: Sequence[Sample], preprocess: Preprocess, looks: int
@@ -233,10 +185,10 @@ class FeatureCache:
         """Return every decision as JSON-ready data."""
         return [asdict(kept) for kept in self.decisions]
 
-    def _tell(self, kept: Kept, prefix: FrozenPrefix | None = None) -> None:
-        self._decisions.append((kept, prefix))
+    def _tell(self, kept: Kept) -> None:
+        self.decisions.append(kept)
         if self.told:
-            self.told(_by(prefix, kept))
+            self.told(kept)
 
     @cached_property
     def _disk(self) -> tuple[float, float]:
@@ -285,7 +237,6 @@ class FeatureCache:
             "shapes": [list(shape) for shape in prefix.shapes],
             "preprocess": loader.preprocess.to_dict(),
             "precision": prefix.precision,
-            "engine": engine_facts() if prefix.exported else "folded",
             "device": device.type,
             "batch": eval_batch(device),
             "augmentation": None if augmentation is None else repr(augmentation),

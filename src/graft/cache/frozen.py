@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,8 +11,7 @@ from torch import Tensor
 from graft.backbones.backbone import Backbone
 from graft.backbones.cut import Cut
 from graft.errors import BackboneError
-from graft.inference import autocast, eval_batch, fold, padded_batches, resting
-from graft.inference.onnx import export
+from graft.inference import Engine, autocast, eval_batch, fold, padded_batches, resting
 from graft.strategies import HEAD
 
 TOLERANCE = 1e-4
@@ -34,8 +32,6 @@ class FrozenPrefix:
         backbone: Its stages below the cut must not change while this is in use.
         cut: The first stage above, or `"head"` where the whole trunk is frozen.
         precision: Arithmetic of the frozen stages: fp32, bf16 or fp16.
-        exported: File for the whole trunk as ONNX Runtime takes it, made if it is not there; None
-            leaves it to torch.
 
     Raises:
         BackboneError: The backbone cannot be cut there.
@@ -51,17 +47,8 @@ class FrozenPrefix:
         True
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        cut: str,
-        *,
-        precision: str = "fp32",
-        exported: Path | None = None,
-    ) -> None:
+    def __init__(self, backbone: Backbone, cut: str, *, precision: str = "fp32") -> None:
         self.backbone = backbone
-        self.exported = exported if cut == HEAD else None
-        self.refused: str | None = None
         self.cut = cut
         self.precision = precision
         self._above = None if cut == HEAD else Cut(backbone, cut)
@@ -69,12 +56,8 @@ class FrozenPrefix:
             raise BackboneError(
                 f"What crosses '{cut}' is not of float32 numbers alone.", "It is not cached."
             )
-        self._below: Cut | Callable[[Tensor], Tensor] | None = None
-
-    @property
-    def engine(self) -> str:
-        """What runs the frozen stages: "ONNX Runtime" or "torch"."""
-        return "ONNX Runtime" if self.exported and self.refused is None else "torch"
+        self._whole = Engine(backbone.module, precision=precision) if cut == HEAD else None
+        self._below: Cut | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -96,6 +79,8 @@ class FrozenPrefix:
         Returns:
             Rows (N, size), float32, on the CPU.
         """
+        if self._whole is not None:
+            return self._whole(images).cpu()
         device = next(self.backbone.module.parameters()).device
         batch = eval_batch(device)
         made = []
@@ -143,20 +128,10 @@ class FrozenPrefix:
     def _run(self, images: Tensor) -> Sequence[Tensor]:
         if self._below is None:
             self._below = self._folded(images)
-        if isinstance(self._below, Cut):
-            return self._below.prefix(images)
-        return (self._below(images),)
+        return self._below.prefix(images)
 
-    def _folded(self, images: Tensor) -> Cut | Callable[[Tensor], Tensor]:
+    def _folded(self, images: Tensor) -> Cut:
         """Return the frozen part with BatchNorm folded, from a copy of the network."""
-        if self.exported is not None:
-            made = export(self.backbone.module, images, self.exported)
-            self.refused = made.refused
-            if made.engine is not None:
-                engine = made.engine
-                return lambda given: engine(given)[0]
-        if self._above is None:
-            return fold(self.backbone.module, images).module
         names = [stage.name for stage in self.backbone.stages]
         below = self.backbone.stages[: names.index(self.cut)]
         units = [path for stage in below for path in stage.modules]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -110,6 +111,7 @@ class Loader:
             the epoch's order, in the same number of batches.
         failures: Where given, a picture that cannot be read becomes padding, and its position and
             the reason are noted here; without it, such a picture is an error.
+        pool: Decoding threads that live on between epochs; None starts some for each.
 
     Raises:
         RecipeError: `batch_size` is below one.
@@ -142,6 +144,7 @@ class Loader:
         balanced: bool = True,
         shard: tuple[int, int] = (0, 1),
         failures: dict[int, str] | None = None,
+        pool: Executor | None = None,
     ) -> None:
         if batch_size < 1:
             raise RecipeError(f"A batch size of {batch_size} was given.", "Give at least 1.")
@@ -159,6 +162,7 @@ class Loader:
         self.balanced = balanced
         self.shard = shard
         self.failures = failures
+        self.pool = pool
         self.targets = (
             torch.full((len(samples),), UNLABELLED) if task is None else task.targets(samples)
         )
@@ -201,7 +205,11 @@ class Loader:
 
     def _load(self, batches: Sequence[Rows], view: int) -> Iterator[Batch]:
         threads = made_by_threads(
-            batches, partial(self._view, view=view), workers=self.workers, overlap=self.overlap
+            batches,
+            partial(self._view, view=view),
+            workers=self.workers,
+            overlap=self.overlap,
+            pool=self.pool,
         )
         with closing(threads):
             for rows, views in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -19,7 +19,12 @@ _ROWS_IN_TURN = 64
 
 
 def made_by_threads(
-    batches: Iterable[Rows], make: Callable[[int], Made], *, workers: int, overlap: bool
+    batches: Iterable[Rows],
+    make: Callable[[int], Made],
+    *,
+    workers: int,
+    overlap: bool,
+    pool: Executor | None = None,
 ) -> Generator[tuple[Rows, list[Made]], None, None]:
     """Yield each batch with what threads made of its rows; closing the iterator stops them.
 
@@ -31,6 +36,7 @@ def made_by_threads(
             it the threads make a few batches at a time, at least 64 rows, and rest while these are
             consumed. A network on the same cores is slowed down by more than the threads gain,
             since each of its operations waits for the slowest core.
+        pool: Threads that live on afterwards; None starts some for these batches.
 
     Raises:
         Exception: What `make` raised, when its batch is due.
@@ -40,15 +46,27 @@ def made_by_threads(
         >>> [values for _, values in made]
         [[0, 2, 4]]
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="graft-decode")
+    own = ThreadPoolExecutor(workers, thread_name_prefix="graft-decode") if pool is None else None
+    submit = (own or pool).submit  # type: ignore[union-attr]
+    waiting: set[Future[Made]] = set()
+
+    def begin(row: int) -> Future[Made]:
+        future = submit(make, row)
+        waiting.add(future)
+        future.add_done_callback(waiting.discard)
+        return future
+
     try:
-        begun = ((rows, [pool.submit(make, row) for row in rows.tolist()]) for rows in batches)
+        begun = ((rows, [begin(row) for row in rows.tolist()]) for rows in batches)
         if overlap:
             yield from _beside(begun, workers)
         else:
             yield from _in_turns(begun)
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future in list(waiting):
+            future.cancel()
+        if own is not None:
+            own.shutdown()
 
 
 def _beside(begun: Iterable[_Begun[Made]], workers: int) -> Iterator[tuple[Rows, list[Made]]]:

@@ -88,3 +88,19 @@ def resting(module: nn.Module) -> Iterator[None]:
     finally:
         for child, mode in training.items():
             child.training = mode
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a network computes in some precision.
+
+    Args:
+        device: Where it runs.
+        precision: "fp32", "bf16" or "fp16".
+
+    Example:
+        >>> with autocast(torch.device("cpu"), "bf16"):
+        ...     (torch.ones(1, 2) @ torch.ones(2, 1)).dtype
+        torch.bfloat16
+    """
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)

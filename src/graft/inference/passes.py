@@ -10,37 +10,7 @@ from torch import Tensor, nn
 
 from graft.data.loader import Batch, Loader
 from graft.errors import DataError, GraftError
-from graft.inference.agreement import resting
-from graft.inference.folding import fold
-
-_EVAL_BATCH = {"cpu": 8}
-_EVAL_BATCH_ELSEWHERE = 64
-
-
-def eval_batch(device: torch.device) -> int:
-    """Return the number of images per forward pass where nothing is learned.
-
-    On a CPU a small batch stays in its cache. Batches are padded to this size, because a network's
-    logits for an image depend in their last bits on the number of its companions, though not on
-    which they are: so one image, a folder and a whole validation set get the same numbers.
-    """
-    return _EVAL_BATCH.get(device.type, _EVAL_BATCH_ELSEWHERE)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context in which a network computes in some precision.
-
-    Args:
-        device: Where it runs.
-        precision: "fp32", "bf16" or "fp16".
-
-    Example:
-        >>> with autocast(torch.device("cpu"), "bf16"):
-        ...     (torch.ones(1, 2) @ torch.ones(2, 1)).dtype
-        torch.bfloat16
-    """
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+from graft.inference.engine import Engine, run_head
 
 
 class Grafted(nn.Module):
@@ -55,7 +25,7 @@ class Grafted(nn.Module):
     head: nn.Module
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def forward(
     module: nn.Module, batches: Iterable[Batch], precision: str = "fp32"
 ) -> Iterator[tuple[Batch, Tensor]]:
@@ -66,23 +36,17 @@ def forward(
     Args:
         module: Images (N, channels, H, W) to features; or a trunk with a head. It is left as it
             is, and must not change before the last batch.
-        batches: As from a loader that pads.
+        batches: As from a loader, padded or not.
         precision: Of the trunk: "fp32", "bf16" or "fp16".
 
     Yields:
         Each batch's real rows and the module's output for them, on the CPU in float32.
     """
-    device = next(module.parameters()).device
     trunk, head = (module.trunk, module.head) if isinstance(module, Grafted) else (module, None)
-    quick: nn.Module | None = None
+    engine = Engine(trunk, precision=precision)
     for batch in batches:
-        images = batch.inputs.to(device, memory_format=torch.channels_last)
-        if quick is None:
-            quick = fold(trunk, images).module
-        with resting(quick), autocast(device, precision):
-            output = quick(images)
-        output = output.float().contiguous()
-        output = (output if head is None else _logits(head, output)).cpu()
+        output = engine(batch.inputs)
+        output = output.cpu() if head is None else run_head(head, output, engine.batch)
         real = batch.indices >= 0
         yield Batch(batch.inputs[real], batch.targets[real], batch.indices[real]), output[real]
 
@@ -125,50 +89,6 @@ def run(
         if on_batch is not None:
             on_batch(None)
     return Outputs(torch.cat(values), torch.cat(targets))
-
-
-@torch.inference_mode()
-def run_head(head: nn.Module, features: Tensor, batch: int) -> Tensor:
-    """Run a head over features (N, width) that a trunk made, in padded batches.
-
-    The logits are bit for bit those of the whole classifier on the same images.
-
-    Args:
-        head: Features to logits; left as it is.
-        features: As from `run(classifier.trunk, ...)`.
-        batch: The classifier's `eval_batch`.
-
-    Returns:
-        Logits (N, classes), float32, on the CPU.
-    """
-    device = next(head.parameters()).device
-    return torch.cat(
-        [
-            _logits(head, part.to(device))[:real].cpu()
-            for part, real in padded_batches(features, batch)
-        ]
-    )
-
-
-def _logits(head: nn.Module, features: Tensor) -> Tensor:
-    with resting(head), autocast(features.device, "fp32"):
-        logits: Tensor = head(features)
-    return logits.float()
-
-
-def padded_batches(rows: Tensor, batch: int) -> Iterator[tuple[Tensor, int]]:
-    """Yield rows in batches of one size, the last filled with zeros, and how many are real.
-
-    Example:
-        >>> [(len(part), real) for part, real in padded_batches(torch.ones(5, 2), 4)]
-        [(4, 4), (4, 1)]
-    """
-    if len(rows) == batch:
-        yield rows, batch
-        return
-    # Copies of the others, since a network's last bits may depend on where in memory rows begin.
-    for part in torch.split(rows, batch):
-        yield torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])]), len(part)
 
 
 def require_finite(

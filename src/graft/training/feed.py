@@ -83,31 +83,27 @@ class Feed:
         """
         backbone, precision = self.classifier.backbone, self.options.precision
         weights = _combined(self.plan.stages, fingerprints)
-        quick = self.cache.trunk(backbone, weights, len(self.clean.samples), precision)
-        # Validation is measured as prediction will be, to the last bit.
-        exact = FrozenPrefix(backbone, HEAD, precision=precision) if quick.exported else quick
+        prefix = FrozenPrefix(backbone, HEAD, precision=precision)
         train, val = (
             self.cache.activations(what, loader, prefix, weights, views=[CLEAN], uses=1)
-            for what, loader, prefix in (
-                ("training images", self.clean, quick),
-                ("validation images", self.val, exact),
+            for what, loader in (
+                ("training images", self.clean),
+                ("validation images", self.val),
             )
         )
         missing = len(train.missing(CLEAN)) + len(val.missing(CLEAN))
         if missing:
             self.listener.extracting(missing)
         of_train, of_val = (self._everything(each, CLEAN) for each in (train, val))
-        if quick.refused is not None:
-            self.listener.say(f"{quick.refused}.")
         refusal = self.cache.prove(train)
         if refusal is not None:
             self.listener.say(f"Cached features are not used: {refusal}.")
-            train, val = (Activations(each.loader, exact, None) for each in (train, val))
+            train, val = (Activations(each.loader, prefix, None) for each in (train, val))
             of_train, of_val = (self._everything(each, CLEAN) for each in (train, val))
 
         def view(number: int) -> Tensor:
             rows = self.cache.activations(
-                "augmented training images", self.train, quick, weights, views=[number], uses=1
+                "augmented training images", self.train, prefix, weights, views=[number], uses=1
             )
             self.listener.extracting(max(1, len(rows.missing(number))))
             return self._everything(rows, number)

@@ -10,7 +10,7 @@ from typing import Any
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError
-from graft.inference import run
+from graft.inference import Predictor
 from graft.isolation import isolated
 from graft.model import Model
 
@@ -47,10 +47,9 @@ def evaluate(
             f"'{data}' holds no readable image to evaluate on.",
             "Give a folder with one folder of images per class.",
         )
-    outputs = replace(
-        run(classifier, classifier.loader(samples, workers=workers)),
-        identities=tuple(sample.identity for sample in samples),
-    )
+    with Predictor(classifier, workers=workers) as predictor:
+        made = predictor.outputs(samples)
+    outputs = replace(made, identities=tuple(sample.identity for sample in samples))
     return {
         **classifier.task.metrics(outputs),
         "split": chosen or "all",
