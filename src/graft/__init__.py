@@ -69,7 +69,6 @@ _ROOMS = {
         "Mixup",
         "Objective",
         "Prediction",
-        "Predictor",
         "Task",
     ),
     "graft.training": ("Trainer",),

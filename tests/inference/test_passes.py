@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from graft.backbones.load import load_backbone
 from graft.data.loader import Loader
 from graft.heads.mlp import MLPHead
-from graft.inference import Folded, Grafted, eval_batch, fold, forward, passes, run, run_head
+from graft.inference import Folded, Grafted, engine, eval_batch, fold, forward, run, run_head
 from graft.model import Classifier
 from tests.inference.networks import randomise
 
@@ -75,7 +75,7 @@ def test_a_head_on_a_trunks_features_gives_the_bits_of_the_whole(
 def test_nothing_is_folded_for_a_head(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "fold", None)
+    monkeypatch.setattr(engine, "fold", None)
 
     assert run_head(classifier.head, torch.zeros(3, classifier.backbone.width), 8).shape == (3, 3)
 
@@ -89,7 +89,7 @@ def test_batch_norm_is_folded_once_for_all_batches(
         made.append(fold(module, example))
         return made[-1]
 
-    monkeypatch.setattr(passes, "fold", note)
+    monkeypatch.setattr(engine, "fold", note)
     run(classifier, loader)
 
     assert [(each.refused, each.folded) for each in made] == [(None, 56)]
@@ -105,7 +105,7 @@ def test_the_copy_is_freed_at_the_end(
         copies.append(weakref.ref(folded.module))
         return folded
 
-    monkeypatch.setattr(passes, "fold", note)
+    monkeypatch.setattr(engine, "fold", note)
     run(classifier, loader)
     gc.collect()
 
@@ -117,7 +117,7 @@ def test_modes_and_numbers_of_the_module_are_left_alone(
     classifier: Classifier, loader: Loader, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     if refused:
-        monkeypatch.setattr(passes, "fold", lambda module, _: Folded(module, refused="tired"))
+        monkeypatch.setattr(engine, "fold", lambda module, _: Folded(module, refused="tired"))
     classifier.trunk.stage2.eval()
     modes = [module.training for module in classifier.modules()]
     state = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
@@ -136,7 +136,7 @@ def test_a_refused_copy_changes_nothing_but_the_time(
     classifier: Classifier, loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = run(classifier, loader).values
-    monkeypatch.setattr(passes, "fold", lambda module, _: Folded(module, refused="tired"))
+    monkeypatch.setattr(engine, "fold", lambda module, _: Folded(module, refused="tired"))
 
     plain = run(classifier, loader).values
 
@@ -196,7 +196,7 @@ def test_a_container_of_nothing_is_still_a_network(
             return images.mean((2, 3)) * self.scale
 
     folds: list[int] = []
-    monkeypatch.setattr(passes, "fold", lambda *given: folds.append(1) or fold(*given))
+    monkeypatch.setattr(engine, "fold", lambda *given: folds.append(1) or fold(*given))
 
     assert run(Empty(), loader).values.shape == (11, 3)
     assert folds == [1]

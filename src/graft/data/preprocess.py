@@ -169,8 +169,8 @@ class Preprocess:
         # One row of the picture at a time, so that mean and deviation are long vectors and not
         # three numbers over and over: half the time on a CPU.
         rows = pixels.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-        mean = torch.tensor(self.mean, device=pixels.device).repeat(width)
-        std = torch.tensor(self.std, device=pixels.device).repeat(width)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=pixels.device).repeat(width)
+        std = torch.tensor(self.std, dtype=torch.float32, device=pixels.device).repeat(width)
         normalized = rows.to(torch.float32).div_(255).sub_(mean).div_(std)
         return normalized.view(count, height, width, channels).permute(0, 3, 1, 2)
 

@@ -150,7 +150,7 @@ def with_direct_convolutions(network: nn.Module, images: Tensor) -> nn.Module:
     Returns:
         The network, with the convolutions that it had where the new ones differ or fail.
     """
-    if images.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if images.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return network
     plain = [
         each

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graft.errors import RecipeError, ResourceError
-from graft.inference.passes import autocast
+from graft.inference import autocast
 
 
 class Accelerator:
