@@ -116,7 +116,6 @@ class Model(Grafted):
             pixels=pixels,
         )
 
-    @isolated()
     def predict(
         self,
         images: Readable | Sequence[Readable],

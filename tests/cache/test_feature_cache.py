@@ -133,7 +133,7 @@ def test_every_decision_is_told_and_can_be_written_down(make_loader, prefix, tmp
     ask(cache, make_loader(), prefix)
     assert [str(kept) for kept in told] == [str(kept) for kept in cache.decisions]
     [record] = cache.records()
-    assert set(record) == {"what", "cut", "where", "found", "reason", "engine"}
+    assert set(record) == {"what", "cut", "where", "found", "reason"}
 
 
 def test_a_folder_that_cannot_be_written_costs_no_run(make_loader, prefix, tmp_path):
