@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -120,3 +121,63 @@ def test_samples_whose_content_is_unknown_are_not_copies_of_each_other():
         for n in range(5)
     ]
     assert check(Manifest(tuple(samples), root="/")) == []
+
+
+def manifest_of(task: str, train: list[str], val: list[str]) -> Manifest:
+    rows = [(label, "train") for label in train] + [(label, "val") for label in val]
+    samples = (Sample(f"/{n}.jpg", *row, f"{n:064x}") for n, row in enumerate(rows))
+    return Manifest(tuple(samples), root="/photos", task=task)
+
+
+def test_sound_labels_and_numbers_raise_no_doubts():
+    labels = ["a", "b", "a;b", ""] * 6
+    assert check(manifest_of("multilabel", labels, labels)) == []
+    numbers = [repr(float(n)) for n in range(30)]
+    assert check(manifest_of("regression", numbers, numbers)) == []
+
+
+def test_labels_that_are_rare_missing_or_everywhere_are_named():
+    warnings = check(manifest_of("multilabel", ["a;b"] * 9 + ["a;c"], ["a", "a;c"]))
+    assert warnings == [
+        "No validation images of 'b': nothing is measured for that.",
+        "Fewer than 5 training images of 'c' (1).",
+        "All 10 training images have 'a': nothing is learned about that.",
+        "All 2 validation images have 'a': nothing is measured about that.",
+    ]
+
+
+def test_one_label_is_enough_and_none_is_not():
+    assert check(manifest_of("multilabel", ["a", ""] * 6, ["a", ""])) == []
+    with pytest.raises(DataError, match="No training image of '/photos' has a label"):
+        check(manifest_of("multilabel", ["", ""], [""]))
+
+
+def test_a_label_that_training_does_not_know_is_refused():
+    with pytest.raises(DataError, match="val split has images of 'b'"):
+        check(manifest_of("multilabel", ["a", ""], ["a;b"]))
+
+
+def test_numbers_that_are_few_or_equal_in_validation_are_named():
+    assert check(manifest_of("regression", ["1.0", "2.0"], ["3.0"] * 4)) == [
+        "Only 2 distinct training images.",
+        "All validation images have the value 3: R2 is not defined for them.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [(["2.5"] * 9, "have the value 2.5"), (["1.0", "nan"], "'nan', which is no finite number")],
+)
+def test_numbers_from_which_nothing_can_be_learned_are_refused(train, words):
+    with pytest.raises(DataError, match=words):
+        check(manifest_of("regression", train, ["1.0"]))
+
+
+@pytest.mark.parametrize(
+    ("task", "words"), [("multilabel", "sets of labels"), ("regression", "values")]
+)
+def test_an_image_with_two_targets_is_named(task, words):
+    manifest = manifest_of(task, ["1.0", "2.0"] * 15, ["1.0", "2.0"])
+    first, second, *rest = manifest.samples
+    torn = replace(manifest, samples=(first, replace(second, sha256=first.sha256), *rest))
+    assert any(f"1 image under two {words} or more" in warning for warning in check(torn))

@@ -59,3 +59,37 @@ def test_a_damaged_table_is_named(tmp_path, content, words):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(DataError, match=r"split\.csv"):
         Manifest.load(tmp_path / "split.csv")
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "labels"),
+    [("multilabel", "labels", ("a;b", "")), ("regression", "value", ("-2.5", "1e+300"))],
+)
+def test_the_task_is_saved_in_the_name_of_the_labels_column(tmp_path, task, column, labels):
+    samples = tuple(
+        Sample(f"/photos/{n}.jpg", label, "train", f"{n:064x}") for n, label in enumerate(labels)
+    )
+    manifest = Manifest(samples, root="/photos", task=task)
+    manifest.save(tmp_path / "split.csv")
+    header = (tmp_path / "split.csv").read_text().splitlines()[0]
+    assert header == f"path,{column},split,sha256,width,height,state"
+    assert Manifest.load(tmp_path / "split.csv") == manifest
+
+
+def test_a_number_that_is_none_is_damage(tmp_path):
+    samples = (Sample("/photos/1.jpg", "nan", "train"),)
+    Manifest(samples, root="/photos", task="regression").save(tmp_path / "split.csv")
+    with pytest.raises(DataError, match="damaged row"):
+        Manifest.load(tmp_path / "split.csv")
+
+
+def test_labels_are_counted_one_by_one_and_numbers_not_at_all():
+    samples = tuple(
+        Sample(f"/{n}.jpg", label, split)
+        for n, (label, split) in enumerate([("a;b", "train"), ("b", "train"), ("", "val")])
+    )
+    manifest = Manifest(samples, root="/", task="multilabel")
+    assert manifest.classes == ("a", "b")
+    assert manifest.counts() == {"train": {"a": 1, "b": 2}, "val": {}}
+    numbers = Manifest((Sample("/1.jpg", "2.5", "train"),), root="/", task="regression")
+    assert (numbers.classes, numbers.counts()) == ((), {"train": {}})

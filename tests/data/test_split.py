@@ -113,3 +113,72 @@ def test_an_unreadable_sample_stays_as_it_is():
 def test_shares_that_leave_nothing_are_refused(val, test):
     with pytest.raises(RecipeError):
         assign_splits(manifest_of(sample(1)), val_fraction=val, test_fraction=test)
+
+
+def tagged(*labels: str, task: str = "multilabel", first: int = 0) -> Manifest:
+    rows = (sample(first + n, label, name=str(n)) for n, label in enumerate(labels))
+    return Manifest(tuple(rows), root="/", task=task)
+
+
+def counted(manifest: Manifest, split: str, label: str) -> int:
+    return sum(label in manifest.names(s) for s in manifest.subset(split))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.sets(st.sampled_from("abcde")).map(lambda names: ";".join(sorted(names))), min_size=1
+    ),
+    st.integers(0, 5),
+)
+def test_every_label_keeps_an_image_in_training(labels, seed):
+    drawn = assign_splits(tagged(*labels), test_fraction=0.2, seed=seed)
+    known = {name for s in drawn.samples for name in drawn.names(s)}
+    assert set(drawn.classes) == known
+    assert all(s.split in ("train", "val", "test") for s in drawn.samples)
+
+
+def test_sets_of_labels_that_many_images_have_are_split_evenly():
+    labels = ["a"] * 40 + ["a;b"] * 20 + ["b"] * 20 + [""] * 20
+    drawn = assign_splits(tagged(*labels), val_fraction=0.25)
+    sets = {
+        kind: [s for s in drawn.subset("val") if s.label == kind] for kind in ("a", "a;b", "b", "")
+    }
+    assert {kind: len(found) for kind, found in sets.items()} == {"a": 10, "a;b": 5, "b": 5, "": 5}
+
+
+def test_a_rare_label_among_rare_sets_is_measured_too():
+    # Every image with the rare label has another set of labels.
+    labels = [f"rare;{name}" for name in "abcde"] + [name for name in "abcde" for _ in range(30)]
+    drawn = assign_splits(tagged(*labels))
+    assert counted(drawn, "train", "rare") == 4
+    assert counted(drawn, "val", "rare") == 1
+
+
+def test_numbers_are_split_evenly_over_their_range():
+    values = [repr(float(n)) for n in range(200)]
+    drawn = assign_splits(tagged(*values, task="regression"))
+    for first in range(0, 200, 20):
+        inside = [s for s in drawn.subset("val") if first <= float(s.label) < first + 20]
+        assert len(inside) == 4
+
+
+@pytest.mark.parametrize("values", [["1.0"], ["1.0"] * 40, ["1.0", "2.0", "3.0"]])
+def test_few_or_equal_numbers_are_split_all_the_same(values):
+    drawn = assign_splits(tagged(*values, task="regression"), val_fraction=0.3)
+    assert len(drawn.subset("train")) + len(drawn.subset("val")) == len(values)
+    assert drawn.subset("train")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.floats(-9, 9)), min_size=1),
+    st.integers(0, 5),
+)
+def test_copies_with_different_numbers_stay_together(rows, seed):
+    samples = (sample(content, repr(value), name=str(n)) for n, (content, value) in enumerate(rows))
+    drawn = assign_splits(Manifest(tuple(samples), root="/", task="regression"), seed=seed)
+    splits = {s.sha256: set() for s in drawn.samples}
+    for s in drawn.samples:
+        splits[s.sha256].add(s.split)
+    assert all(len(found) == 1 for found in splits.values())

@@ -7,11 +7,15 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from graft.data.manifest import Manifest, Sample
+from graft.data.target import CLASSIFICATION, MULTILABEL, REGRESSION, number_of
 from graft.errors import DataError
 
 _NAMED = 5  # examples given by name
 FEW_IMAGES = 5
+FEW_NUMBERS = 20
 HEAVY_IMBALANCE = 10
+
+_SPLITS = {"train": "training", "val": "validation"}
 
 
 def check(manifest: Manifest, *, max_unreadable: float = 0.2) -> list[str]:
@@ -23,12 +27,14 @@ def check(manifest: Manifest, *, max_unreadable: float = 0.2) -> list[str]:
 
     Returns:
         One sentence per doubt: images set aside, the same image in two splits (a leak) or under
-        two labels, classes that are missing from validation, tiny or far outnumbered.
+        two labels, classes or labels that are missing from validation, tiny, far outnumbered or
+        everywhere, and numbers that are few or all equal in validation.
 
     Raises:
         DataError: Training would be impossible or meaningless: no images, one class, nothing to
             train or to validate on, too many unreadable images, a class whose every training
-            image is unreadable, or a label that training does not know.
+            image is unreadable, a label that training does not know, numbers that are not finite
+            or all equal.
 
     Example:
         >>> photos = tuple(
@@ -54,7 +60,14 @@ def _refuse(manifest: Manifest, max_unreadable: float) -> None:
     train = manifest.subset("train")
     if not train:
         raise DataError(f"'{manifest.root}' has no training images.", "Add a folder 'train'.")
-    if len(manifest.classes) == 1:
+    if manifest.task == REGRESSION:
+        _refuse_numbers(manifest)
+    elif not manifest.classes:
+        raise DataError(
+            f"No training image of '{manifest.root}' has a label.",
+            "Name at least one label in a row of the training split.",
+        )
+    elif manifest.task == CLASSIFICATION and len(manifest.classes) == 1:
         raise DataError(
             f"'{manifest.root}' has one class only, {_quoted(manifest.classes)}.",
             "Give the folder that holds a folder for each of two classes or more.",
@@ -65,7 +78,7 @@ def _refuse(manifest: Manifest, max_unreadable: float) -> None:
             "Let a share of the training images be drawn for it.",
         )
     for split in ("val", "test"):
-        strange = {sample.label for sample in manifest.subset(split)} - set(manifest.classes)
+        strange = _names(manifest, manifest.subset(split)) - set(manifest.classes)
         if strange:
             raise DataError(
                 f"The {split} split has images of {_quoted(sorted(strange))}, which training does "
@@ -84,13 +97,33 @@ def _refuse_unreadable(manifest: Manifest, max_unreadable: float) -> None:
             f"{max_unreadable:.0%} allowed: {_with_reasons(unreadable)}.",
             "Replace or remove them.",
         )
-    emptied = {s.label for s in unreadable if s.split in ("train", "")} - set(manifest.classes)
+    open_ones = [sample for sample in unreadable if sample.split in ("train", "")]
+    emptied = _names(manifest, open_ones) - set(manifest.classes)
     if emptied:
         label = min(emptied)
-        lost = [sample for sample in unreadable if sample.label == label]
+        lost = [sample for sample in unreadable if label in manifest.names(sample)]
+        kind = "class" if manifest.task == CLASSIFICATION else "label"
         raise DataError(
-            f"No training image of the class '{label}' can be read: {_with_reasons(lost)}.",
-            "Replace its images or remove the class.",
+            f"No training image of the {kind} '{label}' can be read: {_with_reasons(lost)}.",
+            f"Replace its images or remove the {kind}.",
+        )
+
+
+def _refuse_numbers(manifest: Manifest) -> None:
+    """Refuse numbers from which nothing can be learned."""
+    for sample in manifest.readable:
+        try:
+            number_of(sample.label)
+        except ValueError:
+            raise DataError(
+                f"'{sample.path}' has the value '{sample.label}', which is no finite number.",
+                "Give a number, or remove the image.",
+            ) from None
+    values = {float(sample.label) for sample in manifest.subset("train")}
+    if len(values) == 1:
+        raise DataError(
+            f"All training images of '{manifest.root}' have the value {min(values):g}.",
+            "Give images with different values.",
         )
 
 
@@ -121,11 +154,14 @@ def _conflicts(manifest: Manifest) -> list[str]:
     if not torn:
         return []
     names = (" = ".join(f"'{s.path}' ({s.label})" for s in group) for group in torn)
-    return [f"{_plural(len(torn), 'image')} under two labels or more: {_named(names)}."]
+    of = {CLASSIFICATION: "labels", MULTILABEL: "sets of labels", REGRESSION: "values"}
+    return [
+        f"{_plural(len(torn), 'image')} under two {of[manifest.task]} or more: {_named(names)}."
+    ]
 
 
 def _missing_from_validation(manifest: Manifest) -> list[str]:
-    validated = {sample.label for sample in manifest.subset("val")}
+    validated = _names(manifest, manifest.subset("val"))
     missing = [name for name in manifest.classes if name not in validated]
     if not missing:
         return []
@@ -133,9 +169,13 @@ def _missing_from_validation(manifest: Manifest) -> list[str]:
 
 
 def _small_classes(manifest: Manifest) -> list[str]:
+    if manifest.task == REGRESSION:
+        return _doubtful_numbers(manifest)
     counts = manifest.counts()["train"]
     few = [f"'{label}' ({count})" for label, count in counts.items() if count < FEW_IMAGES]
     warnings = [f"Fewer than {FEW_IMAGES} training images of {_named(few)}."] if few else []
+    if manifest.task == MULTILABEL:
+        return warnings + _everywhere(manifest)
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[largest] >= HEAVY_IMBALANCE * counts[smallest]:
         warnings.append(
@@ -143,6 +183,38 @@ def _small_classes(manifest: Manifest) -> list[str]:
             f"{counts[smallest]} of '{smallest}'."
         )
     return warnings
+
+
+def _everywhere(manifest: Manifest) -> list[str]:
+    """Name labels that every image has: nothing can be learned or measured about them."""
+    warnings = []
+    for split, what in (("train", "learned"), ("val", "measured")):
+        images = len(manifest.subset(split))
+        counts = manifest.counts()[split]
+        every = [name for name in manifest.classes if counts.get(name) == images]
+        if every:
+            warnings.append(
+                f"All {_plural(images, f'{_SPLITS[split]} image')} have {_quoted(every)}: nothing "
+                f"is {what} about that."
+            )
+    return warnings
+
+
+def _doubtful_numbers(manifest: Manifest) -> list[str]:
+    warnings = []
+    distinct = len(_by_content(manifest.subset("train")))
+    if distinct < FEW_NUMBERS:
+        warnings.append(f"Only {_plural(distinct, 'distinct training image')}.")
+    values = {float(sample.label) for sample in manifest.subset("val")}
+    if len(values) == 1:
+        warnings.append(
+            f"All validation images have the value {min(values):g}: R2 is not defined for them."
+        )
+    return warnings
+
+
+def _names(manifest: Manifest, samples: Iterable[Sample]) -> set[str]:
+    return {name for sample in samples for name in manifest.names(sample)}
 
 
 def _by_content(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graft.data.find import images_below, images_in, subfolders
+from graft.data.target import CLASSIFICATION
 
 SPLIT_NAMES = {
     "train": "train",
@@ -29,10 +30,11 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The pictures that a source names, and what was left out, in words."""
+    """The images that a source names, what was left out, in words, and the task of the labels."""
 
     entries: list[Entry]
     notes: list[str]
+    task: str = CLASSIFICATION
 
 
 def read_folder(root: Path) -> Listing:

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
+from graft.data.target import CLASSIFICATION, COLUMNS, REGRESSION, names_of, number_of
 from graft.errors import DataError
 from graft.files import from_cell, replacing, to_cell
 
@@ -19,7 +20,7 @@ class Sample:
 
     Args:
         path: Absolute POSIX path.
-        label: Name of its class.
+        label: Name of its class; several labels sorted and joined by ";"; or a number.
         split: "train", "val", "test", or "" while undecided.
         sha256: SHA-256 of the file's bytes, 64 hexadecimal digits; "" if it could not be read.
         width: Upright width in pixels; 0 if unknown.
@@ -49,6 +50,7 @@ class Manifest:
         samples: Every sample found, in a stable order, those set aside included.
         root: The folder or table they came from.
         notes: What was found and left out, in words.
+        task: What the labels are: "classification", "multilabel" or "regression".
 
     Example:
         >>> ant = Sample("/photos/ant.jpg", "ants", "train")
@@ -63,11 +65,18 @@ class Manifest:
     samples: tuple[Sample, ...]
     root: str
     notes: tuple[str, ...] = ()
+    task: str = CLASSIFICATION
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes with a readable training image, sorted: the order of the logits."""
-        return tuple(sorted({sample.label for sample in self.subset("train")}))
+        """Classes or labels that a readable training image has, sorted: the order of the logits."""
+        return tuple(
+            sorted({name for sample in self.subset("train") for name in self.names(sample)})
+        )
+
+    def names(self, sample: Sample) -> tuple[str, ...]:
+        """Return the classes or labels that a sample has; none where labels are numbers."""
+        return names_of(sample.label, self.task)
 
     @cached_property
     def readable(self) -> tuple[Sample, ...]:
@@ -85,12 +94,14 @@ class Manifest:
         return tuple(sample for sample in self.readable if sample.split == split)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of readable images per split and class, both sorted by name."""
-        counted: dict[str, dict[str, int]] = {}
-        pairs = Counter((sample.split, sample.label) for sample in self.readable)
+        """Return the number of readable images per split and class or label, sorted by name."""
+        counted: dict[str, dict[str, int]] = {sample.split: {} for sample in self.readable}
+        pairs = Counter(
+            (sample.split, name) for sample in self.readable for name in self.names(sample)
+        )
         for (split, label), number in sorted(pairs.items()):
-            counted.setdefault(split, {})[label] = number
-        return counted
+            counted[split][label] = number
+        return dict(sorted(counted.items()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as CSV, atomically; names are written as `to_cell` has them.
@@ -104,7 +115,7 @@ class Manifest:
             temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
+            writer.writerow(_HEADERS[self.task])
             writer.writerows(map(_row, self.samples))
 
     @classmethod
@@ -125,21 +136,30 @@ class Manifest:
                 f"The split table '{path}' cannot be read: {error.strerror}.",
                 "Give the folder of a finished run.",
             ) from error
-        if tuple(header) != _COLUMNS:
+        tasks = [task for task, columns in _HEADERS.items() if columns == tuple(header)]
+        if not tasks:
+            expected = ", ".join(_HEADERS[CLASSIFICATION])
             raise DataError(
-                f"'{path}' has the columns {', '.join(header)}; expected {', '.join(_COLUMNS)}.",
+                f"'{path}' has the columns {', '.join(header)}; expected {expected}.",
                 "Give a split.csv that Graft wrote.",
             )
         try:
             samples = tuple(_sample(row) for row in rows)
+            if tasks == [REGRESSION]:
+                for sample in samples:
+                    number_of(sample.label)
         except ValueError as error:
             raise DataError(
                 f"'{path}' holds a damaged row: {error}.", "Restore the file or repeat the run."
             ) from error
-        return cls(samples, _common_folder(samples))
+        return cls(samples, _common_folder(samples), task=tasks[0])
 
 
-_COLUMNS = tuple(field.name for field in fields(Sample))
+_HEADERS = {
+    task: tuple(column if field.name == "label" else field.name for field in fields(Sample))
+    for task, column in COLUMNS.items()
+}
+"""The columns of split.csv: the name of the label's says what the task is."""
 
 
 def _row(sample: Sample) -> list[str]:

@@ -27,9 +27,9 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
 
     Args:
         source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), a CSV
-            with the columns path, label and perhaps split (see `table`), or a Hugging Face
-            dataset: the folder of `save_to_disk`, or "hf:ORG/NAME[@revision][:config]" (see
-            `hub_dataset`).
+            with the columns path, label (or labels, or value) and perhaps split (see `table`), or a
+            Hugging Face dataset: the folder of `save_to_disk`, or
+            "hf:ORG/NAME[@revision][:config]" (see `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
 
@@ -52,7 +52,7 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
         [('ants', 40, 'ok'), ('ants', 0, 'zero bytes')]
     """
     root = locate(source)
-    entries, notes = _listing(root)
+    entries, notes, task = _listing(root)
     if not entries:
         raise DataError(
             " ".join([f"'{source}' holds no labelled images.", *notes]),
@@ -62,7 +62,7 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
     with ThreadPoolExecutor(available_cores()) as pool:
         examined = pool.map(partial(_samples, pixels=check), chunks)
         samples = tuple(sample for chunk in examined for sample in chunk)
-    return Manifest(samples, root, tuple(notes))
+    return Manifest(samples, root, tuple(notes), task)
 
 
 def locate(source: str | os.PathLike[str]) -> str:

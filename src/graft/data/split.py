@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import replace
+from math import ceil
 
 from graft.data.manifest import Manifest, Sample
+from graft.data.target import MULTILABEL, REGRESSION, SEPARATOR, names_of
 from graft.errors import RecipeError
+
+RANGES = 10
+"""Most ranges of a number that are split on their own."""
+
+RANGE_IMAGES = 10
+"""Fewest distinct images in one of them."""
 
 
 def assign_splits(
@@ -21,7 +30,9 @@ def assign_splits(
     """Give a split to the samples that have none.
 
     Only splits that the data lacks are drawn, from the images without a split and those for
-    training. Each class is split on its own. The draw follows from the files' contents and the
+    training. Each class is split on its own; of several labels each set of them that enough images
+    have, and the rest by the rarest label of each image; of numbers each of up to ten ranges with
+    as many images. The draw follows from the files' contents and the
     seed alone: names and order do not matter, and copies of one image stay together, also across
     classes.
 
@@ -33,7 +44,8 @@ def assign_splits(
 
     Returns:
         The manifest with a split for every readable sample. Every class of at least two distinct
-        images has one in training and, if `val_fraction` is above zero, one in validation.
+        images has one in training and, if `val_fraction` is above zero, one in validation. Every
+        label has an image in training.
 
     Raises:
         RecipeError: The fractions leave nothing for training.
@@ -55,7 +67,10 @@ def assign_splits(
         if split not in given and share > 0
     }
     open_splits = {"", "train"} if shares else {""}
-    drawn = _draw([s for s in manifest.readable if s.split in open_splits], shares, seed)
+    undecided = [s for s in manifest.readable if s.split in open_splits]
+    drawn = _draw(undecided, _strata(undecided, manifest.task, shares), shares, seed)
+    if manifest.task == MULTILABEL:
+        _keep_labels(undecided, drawn, seed)
     followed = {s.identity: s.split for s in manifest.readable if s.split not in open_splits}
     samples = tuple(
         replace(sample, split=_split_of(sample, drawn, followed))
@@ -73,11 +88,56 @@ def _split_of(sample: Sample, drawn: dict[str, str], followed: dict[str, str]) -
     return drawn[sample.identity]
 
 
-def _draw(samples: list[Sample], shares: dict[str, float], seed: int) -> dict[str, str]:
+def _strata(samples: list[Sample], task: str, shares: dict[str, float]) -> list[str]:
+    """Return for each sample the name of the group that is split on its own."""
+    if task == MULTILABEL:
+        return _label_sets(samples, ceil(1 / min(shares.values(), default=1)))
+    if task == REGRESSION:
+        return _ranges(samples)
+    return [sample.label for sample in samples]
+
+
+def _label_sets(samples: list[Sample], enough: int) -> list[str]:
+    """Return each sample's set of labels, or its rarest label where too few have that set."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    names = [names_of(sample.label, MULTILABEL) for sample in samples]
+    for sample, own in zip(samples, names, strict=True):
+        for name in (SEPARATOR + sample.label, *own):
+            owners[name].add(sample.identity)
+    return [
+        SEPARATOR + sample.label
+        if len(owners[SEPARATOR + sample.label]) >= enough or not own
+        else min(own, key=lambda name: (len(owners[name]), name))
+        for sample, own in zip(samples, names, strict=True)
+    ]
+
+
+def _ranges(samples: list[Sample]) -> list[str]:
+    """Return the range of each sample's number, out of those with equally many distinct images."""
+    ordered = sorted({sample.identity: float(sample.label) for sample in samples}.values())
+    count = max(1, min(RANGES, len(ordered) // RANGE_IMAGES))
+    edges = [ordered[len(ordered) * number // count] for number in range(1, count)]
+    return [str(bisect_right(edges, float(sample.label))) for sample in samples]
+
+
+def _keep_labels(samples: list[Sample], drawn: dict[str, str], seed: int) -> None:
+    """Draw one image for training of every label that would have none."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        for name in names_of(sample.label, MULTILABEL):
+            owners[name].add(sample.identity)
+    for _, members in sorted(owners.items()):
+        if "train" not in {drawn[member] for member in members}:
+            drawn[min(members, key=lambda member: _rank(member, seed))] = "train"
+
+
+def _draw(
+    samples: list[Sample], strata: list[str], shares: dict[str, float], seed: int
+) -> dict[str, str]:
     """Return a split for each distinct image, by its identity."""
     classes: dict[str, set[str]] = defaultdict(set)
-    for sample in samples:
-        classes[sample.label].add(sample.identity)
+    for sample, stratum in zip(samples, strata, strict=True):
+        classes[stratum].add(sample.identity)
     drawn: dict[str, str] = {}
     for _, members in sorted(classes.items()):
         # A member drawn already is a copy that another class holds: it counts where it is.
