@@ -138,6 +138,14 @@ def test_every_label_keeps_an_image_in_training(labels, seed):
     assert all(s.split in ("train", "val", "test") for s in drawn.samples)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_label_whose_images_would_all_be_drawn_keeps_one_in_training(seed):
+    # Both images with "x" are split with another label's, of which one each goes to validation.
+    drawn = assign_splits(tagged("a;x", "a", "b;x", "b"), val_fraction=0.4, seed=seed)
+    assert all(counted(drawn, "train", label) for label in "abx")
+    assert drawn.subset("val")
+
+
 def test_sets_of_labels_that_many_images_have_are_split_evenly():
     labels = ["a"] * 40 + ["a;b"] * 20 + ["b"] * 20 + [""] * 20
     drawn = assign_splits(tagged(*labels), val_fraction=0.25)

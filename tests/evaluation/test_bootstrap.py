@@ -25,6 +25,9 @@ def test_copies_are_no_evidence():
     alone = bootstrap_interval(mean_of(values), 30)
     tenfold = bootstrap_interval(mean_of(np.tile(values, 10)), 300, list(range(30)) * 10)
     np.testing.assert_allclose(tenfold, alone)
+    copies = np.repeat(np.arange(30), [100, *[1] * 29])
+    unequal = bootstrap_interval(mean_of(values[copies]), 129, copies.tolist())
+    np.testing.assert_allclose(unequal, alone)
 
 
 def test_the_same_seed_gives_the_same_interval():
