@@ -181,3 +181,11 @@ def test_an_image_with_two_targets_is_named(task, words):
     first, second, *rest = manifest.samples
     torn = replace(manifest, samples=(first, replace(second, sha256=first.sha256), *rest))
     assert any(f"1 image under two {words} or more" in warning for warning in check(torn))
+
+
+def test_a_group_in_two_splits_is_a_leak_and_named():
+    manifest = manifest_of("multilabel", ["a", ""] * 6, ["a", ""])
+    samples = tuple(replace(sample, group="patient 7") for sample in manifest.samples)
+    assert check(replace(manifest, samples=samples)) == [
+        "Leak: 1 group of the val images also in training: 'patient 7'."
+    ]

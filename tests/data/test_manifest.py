@@ -9,7 +9,7 @@ SAMPLES = (
     Sample("/photos/b.jpg", "bees", "train", "b" * 64, 4, 3),
     Sample("/photos/a, or \n'b'.jpg", 'ants "red"', "val", "a" * 64, 5, 6),
     Sample("/photos/\udcff.jpg", "käfer", "train", "c" * 64, 1, 1),
-    Sample("/photos/d.jpg", "wasps", "train", "d" * 64, 0, 0, "zero bytes"),
+    Sample("/photos/d.jpg", "wasps", "train", "d" * 64, 0, 0, "zero bytes", "nest 1"),
 )
 
 
@@ -22,7 +22,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 def test_the_columns_are_the_documented_ones(tmp_path):
     Manifest(SAMPLES, root="/photos").save(tmp_path / "split.csv")
     header = (tmp_path / "split.csv").read_bytes().splitlines()[0]
-    assert header == b"path,label,split,sha256,width,height,state"
+    assert header == b"path,label,split,sha256,width,height,state,group"
 
 
 def test_classes_come_from_the_readable_training_images_sorted_by_name():
@@ -46,8 +46,11 @@ def test_a_sample_set_aside_is_in_no_subset():
     [
         ("", "has the columns"),
         ("path,label\n", "has the columns path, label"),
-        ("path,label,split,sha256,width,height,state\na,b,train\n", "damaged row"),
-        ("path,label,split,sha256,width,height,state\na,b,train,,wide,3,ok\n", "damaged row"),
+        ("path,label,split,sha256,width,height,state,group\na,b,train\n", "damaged row"),
+        (
+            "path,label,split,sha256,width,height,state,group\na,b,train,,wide,3,ok,\n",
+            "damaged row",
+        ),
     ],
 )
 def test_a_damaged_table_is_named(tmp_path, content, words):
@@ -72,7 +75,7 @@ def test_the_task_is_saved_in_the_name_of_the_labels_column(tmp_path, task, colu
     manifest = Manifest(samples, root="/photos", task=task)
     manifest.save(tmp_path / "split.csv")
     header = (tmp_path / "split.csv").read_text().splitlines()[0]
-    assert header == f"path,{column},split,sha256,width,height,state"
+    assert header == f"path,{column},split,sha256,width,height,state,group"
     assert Manifest.load(tmp_path / "split.csv") == manifest
 
 

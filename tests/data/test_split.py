@@ -190,3 +190,29 @@ def test_copies_with_different_numbers_stay_together(rows, seed):
     for s in drawn.samples:
         splits[s.sha256].add(s.split)
     assert all(len(found) == 1 for found in splits.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["", "p", "q", "r"])), min_size=1),
+    st.integers(0, 5),
+)
+def test_images_of_one_group_stay_together_like_copies(rows, seed):
+    samples = [
+        replace(sample(content, "ab"[content % 2], name=str(n)), group=group)
+        for n, (content, group) in enumerate(rows)
+    ]
+    drawn = assign_splits(manifest_of(*samples), test_fraction=0.2, seed=seed)
+    for share in ("group", "sha256"):
+        splits = {}
+        for s in drawn.samples:
+            splits.setdefault(getattr(s, share), set()).add(s.split)
+        assert all(len(found) == 1 for name, found in splits.items() if name)
+    again = assign_splits(manifest_of(*reversed(samples)), test_fraction=0.2, seed=seed)
+    assert split_of(again) == split_of(drawn)
+
+
+def test_an_undecided_image_follows_its_group():
+    rows = [replace(sample(n, split=split), group="p") for n, split in enumerate(["test", ""])]
+    others = [sample(n) for n in range(10, 20)]
+    assert split_of(assign_splits(manifest_of(*rows, *others)))["/ants/1.jpg"] == "test"

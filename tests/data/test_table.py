@@ -18,7 +18,7 @@ def write(tmp_path, content):
 def test_columns_come_in_any_order_with_any_usual_separator(tmp_path, separator):
     rows = [("Label", "note", " path "), ("ants", "x", "sub/../1.jpg")]
     table = write(tmp_path, "\n".join(separator.join(row) for row in rows))
-    assert read_table(table).entries == [(tmp_path / "1.jpg", "ants", "")]
+    assert read_table(table).entries == [(tmp_path / "1.jpg", "ants", "", "")]
 
 
 def test_relative_paths_start_at_the_table_and_absolute_ones_stay(tmp_path):
@@ -110,3 +110,8 @@ def test_targets_that_cannot_be_meant_are_refused_in_words(tmp_path, content, wo
         read_table(write(tmp_path, content))
     assert re.search(words, str(refused.value))
     assert len(str(refused.value)) < 500
+
+
+def test_a_group_is_read_from_its_column(tmp_path):
+    table = write(tmp_path, "path,label,group\n1.jpg,ants,nest 1\n2.jpg,bees,\n")
+    assert [entry.group for entry in read_table(table).entries] == ["nest 1", ""]

@@ -26,7 +26,8 @@ def check(manifest: Manifest, *, max_unreadable: float = 0.2) -> list[str]:
         max_unreadable: Largest share of images that may be set aside, in [0, 1].
 
     Returns:
-        One sentence per doubt: images set aside, the same image in two splits (a leak) or under
+        One sentence per doubt: images set aside, the same image or group in two splits (a leak), an
+        image under
         two labels, classes or labels that are missing from validation, tiny, far outnumbered or
         everywhere, and numbers that are few or all equal in validation.
 
@@ -49,6 +50,7 @@ def check(manifest: Manifest, *, max_unreadable: float = 0.2) -> list[str]:
         *manifest.notes,
         *_set_aside(manifest),
         *_leaks(manifest),
+        *_groups(manifest),
         *_conflicts(manifest),
         *_missing_from_validation(manifest),
         *_small_classes(manifest),
@@ -144,6 +146,19 @@ def _leaks(manifest: Manifest) -> list[str]:
             warnings.append(
                 f"Leak: {len(leaked)} of {_plural(len(manifest.subset(split)), f'{split} image')} "
                 f"also in training, so the {split} accuracy flatters: {_named(pairs)}."
+            )
+    return warnings
+
+
+def _groups(manifest: Manifest) -> list[str]:
+    trained = {sample.group for sample in manifest.subset("train")} - {""}
+    warnings = []
+    for split in ("val", "test"):
+        shared = trained & {sample.group for sample in manifest.subset(split)}
+        if shared:
+            warnings.append(
+                f"Leak: {_plural(len(shared), 'group')} of the {split} images also in training: "
+                f"{_quoted(sorted(shared))}."
             )
     return warnings
 

@@ -22,11 +22,12 @@ SPLIT_NAMES = {
 
 
 class Entry(NamedTuple):
-    """A picture file, what it shows, and its split ("" while undecided)."""
+    """An image file, what it shows, its split ("" while undecided) and its group ("" for none)."""
 
     path: Path
     label: str
     split: str
+    group: str = ""
 
 
 class Listing(NamedTuple):

@@ -26,6 +26,7 @@ class Sample:
         width: Upright width in pixels; 0 if unknown.
         height: Upright height in pixels; 0 if unknown.
         state: "ok", or the reason it was set aside.
+        group: What images share that must be in one split, such as a patient; "" for none.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Sample:
     width: int = 0
     height: int = 0
     state: str = "ok"
+    group: str = ""
 
     @property
     def identity(self) -> str:
@@ -167,8 +169,8 @@ def _row(sample: Sample) -> list[str]:
 
 
 def _sample(row: list[str]) -> Sample:
-    path, label, split, digest, width, height, state = map(from_cell, row)
-    return Sample(path, label, split, digest, int(width), int(height), state)
+    path, label, split, digest, width, height, state, group = map(from_cell, row)
+    return Sample(path, label, split, digest, int(width), int(height), state, group)
 
 
 def _common_folder(samples: tuple[Sample, ...]) -> str:

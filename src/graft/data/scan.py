@@ -101,4 +101,5 @@ def _samples(entries: list[Entry], pixels: bool) -> list[Sample]:
 
 def _sample(entry: Entry, pixels: bool) -> Sample:
     width, height, state, sha256 = examine(entry.path, pixels=pixels)
-    return Sample(entry.path.as_posix(), entry.label, entry.split, sha256, width, height, state)
+    facts = (entry.label, entry.split, sha256, width, height, state, entry.group)
+    return Sample(entry.path.as_posix(), *facts)

@@ -6,12 +6,15 @@ import hashlib
 import os
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
 from graft.data.manifest import Manifest, Sample
 from graft.data.target import MULTILABEL, REGRESSION, SEPARATOR, names_of
 from graft.errors import RecipeError
+
+Units = Mapping[str, str]
 
 RANGES = 10
 """Most ranges of a number that are split on their own."""
@@ -32,9 +35,9 @@ def assign_splits(
     Only splits that the data lacks are drawn, from the images without a split and those for
     training. Each class is split on its own; of several labels each set of them that enough images
     have, and the rest by the rarest label of each image; of numbers each of up to ten ranges with
-    as many images. The draw follows from the files' contents and the
-    seed alone: names and order do not matter, and copies of one image stay together, also across
-    classes.
+    as many images. The draw follows from the files' contents, the groups and the seed alone: names
+    and order do not matter, and copies of one image, and images of one group, stay together, also
+    across classes. A group counts as one image.
 
     Args:
         manifest: What `scan` returned.
@@ -68,12 +71,14 @@ def assign_splits(
     }
     open_splits = {"", "train"} if shares else {""}
     undecided = [s for s in manifest.readable if s.split in open_splits]
-    drawn = _draw(undecided, _strata(undecided, manifest.task, shares), shares, seed)
+    units = _units(manifest.readable)
+    strata = _strata(undecided, units, manifest.task, shares)
+    drawn = _draw(undecided, units, strata, shares, seed)
     if manifest.task == MULTILABEL:
-        _keep_labels(undecided, drawn, seed)
-    followed = {s.identity: s.split for s in manifest.readable if s.split not in open_splits}
+        _keep_labels(undecided, units, drawn, seed)
+    followed = {units[s.identity]: s.split for s in manifest.readable if s.split not in open_splits}
     samples = tuple(
-        replace(sample, split=_split_of(sample, drawn, followed))
+        replace(sample, split=_split_of(sample, units, drawn, followed))
         if sample.split in open_splits and sample.state == "ok"
         else sample
         for sample in manifest.samples
@@ -81,29 +86,45 @@ def assign_splits(
     return replace(manifest, samples=samples)
 
 
-def _split_of(sample: Sample, drawn: dict[str, str], followed: dict[str, str]) -> str:
+def _units(samples: Sequence[Sample]) -> dict[str, str]:
+    """Return, for the identity of each image, the name of all that is drawn together with it."""
+    parents: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while parents.setdefault(name, name) != name:
+            parents[name] = name = parents[parents[name]]
+        return name
+
+    for sample in samples:
+        own = find(sample.identity)
+        if sample.group:
+            low, high = sorted((own, find(f"group {sample.group}")))
+            parents[high] = low
+    return {sample.identity: find(sample.identity) for sample in samples}
+
+
+def _split_of(sample: Sample, units: Units, drawn: dict[str, str], followed: dict[str, str]) -> str:
     """Return the drawn split; an undecided copy of an image that has a split goes with it."""
-    if sample.split == "" and sample.identity in followed:
-        return followed[sample.identity]
-    return drawn[sample.identity]
+    unit = units[sample.identity]
+    return followed[unit] if sample.split == "" and unit in followed else drawn[unit]
 
 
-def _strata(samples: list[Sample], task: str, shares: dict[str, float]) -> list[str]:
+def _strata(samples: list[Sample], units: Units, task: str, shares: dict[str, float]) -> list[str]:
     """Return for each sample the name of the group that is split on its own."""
     if task == MULTILABEL:
-        return _label_sets(samples, ceil(1 / min(shares.values(), default=1)))
+        return _label_sets(samples, units, ceil(1 / min(shares.values(), default=1)))
     if task == REGRESSION:
-        return _ranges(samples)
+        return _ranges(samples, units)
     return [sample.label for sample in samples]
 
 
-def _label_sets(samples: list[Sample], enough: int) -> list[str]:
+def _label_sets(samples: list[Sample], units: Units, enough: int) -> list[str]:
     """Return each sample's set of labels, or its rarest label where too few have that set."""
     owners: dict[str, set[str]] = defaultdict(set)
     names = [names_of(sample.label, MULTILABEL) for sample in samples]
     for sample, own in zip(samples, names, strict=True):
         for name in (SEPARATOR + sample.label, *own):
-            owners[name].add(sample.identity)
+            owners[name].add(units[sample.identity])
     return [
         SEPARATOR + sample.label
         if len(owners[SEPARATOR + sample.label]) >= enough or not own
@@ -112,32 +133,32 @@ def _label_sets(samples: list[Sample], enough: int) -> list[str]:
     ]
 
 
-def _ranges(samples: list[Sample]) -> list[str]:
+def _ranges(samples: list[Sample], units: Units) -> list[str]:
     """Return the range of each sample's number, out of those with equally many distinct images."""
-    ordered = sorted({sample.identity: float(sample.label) for sample in samples}.values())
+    ordered = sorted({units[sample.identity]: float(sample.label) for sample in samples}.values())
     count = max(1, min(RANGES, len(ordered) // RANGE_IMAGES))
     edges = [ordered[len(ordered) * number // count] for number in range(1, count)]
     return [str(bisect_right(edges, float(sample.label))) for sample in samples]
 
 
-def _keep_labels(samples: list[Sample], drawn: dict[str, str], seed: int) -> None:
+def _keep_labels(samples: list[Sample], units: Units, drawn: dict[str, str], seed: int) -> None:
     """Draw one image for training of every label that would have none."""
     owners: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         for name in names_of(sample.label, MULTILABEL):
-            owners[name].add(sample.identity)
+            owners[name].add(units[sample.identity])
     for _, members in sorted(owners.items()):
         if "train" not in {drawn[member] for member in members}:
             drawn[min(members, key=lambda member: _rank(member, seed))] = "train"
 
 
 def _draw(
-    samples: list[Sample], strata: list[str], shares: dict[str, float], seed: int
+    samples: list[Sample], units: Units, strata: list[str], shares: dict[str, float], seed: int
 ) -> dict[str, str]:
-    """Return a split for each distinct image, by its identity."""
+    """Return a split for each unit."""
     classes: dict[str, set[str]] = defaultdict(set)
     for sample, stratum in zip(samples, strata, strict=True):
-        classes[stratum].add(sample.identity)
+        classes[stratum].add(units[sample.identity])
     drawn: dict[str, str] = {}
     for _, members in sorted(classes.items()):
         # A member drawn already is a copy that another class holds: it counts where it is.
@@ -154,5 +175,5 @@ def _draw(
     return drawn
 
 
-def _rank(identity: str, seed: int) -> str:
-    return hashlib.sha256(os.fsencode(f"{seed} {identity}")).hexdigest()
+def _rank(unit: str, seed: int) -> str:
+    return hashlib.sha256(os.fsencode(f"{seed} {unit}")).hexdigest()

@@ -28,7 +28,8 @@ def read_table(table: Path) -> Listing:
 
     Beside `path`, and `split` if there is one, a table has `label` (a class), `labels` (any number
     of labels, separated by semicolons), `value` (a number), or a column of 0 and 1 for each label.
-    Columns may come in any order; others are ignored. Commas, semicolons or tabs separate them.
+    Images with the same `group`, such as a patient, are kept in one split. Columns may come in any
+    order; others are ignored. Commas, semicolons or tabs separate them.
 
     Args:
         table: An existing file with a header row. Relative paths in it start at its folder.
@@ -131,7 +132,9 @@ class _Table:
                 "Save the table in UTF-8.",
             )
         absolute = Path(os.path.normpath(self.table.parent / path))
-        return Entry(absolute, label, SPLIT_NAMES.get(split.casefold(), ""))
+        return Entry(
+            absolute, label, SPLIT_NAMES.get(split.casefold(), ""), self.cell(row, "group")
+        )
 
     def label(self, number: int, row: list[str]) -> str:
         """Return the class of a row."""
