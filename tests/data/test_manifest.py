@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from graft.data.manifest import Manifest, Sample
+from graft.data.table import read_table
 from graft.errors import DataError
 
 SAMPLES = (
@@ -77,6 +78,8 @@ def test_the_task_is_saved_in_the_name_of_the_labels_column(tmp_path, task, colu
     header = (tmp_path / "split.csv").read_text().splitlines()[0]
     assert header == f"path,{column},split,sha256,width,height,state,group"
     assert Manifest.load(tmp_path / "split.csv") == manifest
+    listing = read_table(tmp_path / "split.csv")
+    assert (listing.task, tuple(entry.label for entry in listing.entries)) == (task, labels)
 
 
 def test_a_number_that_is_none_is_damage(tmp_path):

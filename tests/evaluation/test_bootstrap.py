@@ -8,7 +8,7 @@ from graft.evaluation.bootstrap import bootstrap_interval
 
 
 def mean_of(values):
-    return lambda weights: weights @ values / weights.sum(axis=1)
+    return lambda weights: values @ weights / weights.sum(axis=0)
 
 
 def test_a_mean_has_the_interval_of_its_standard_error():

@@ -33,7 +33,9 @@ def test_average_precision_is_scikit_learns_with_ties_and_weights(seed, weighted
     rng = np.random.default_rng(seed)
     weights = rng.integers(0, 3, 40).astype(float) if weighted else np.ones(40)
     weights[0] = 1
-    found = average_precision(logits[:, 0].double().numpy(), truth[:, 0].numpy() > 0, weights[None])
+    found = average_precision(
+        logits[:, 0].double().numpy(), truth[:, 0].numpy() > 0, weights[:, None]
+    )
     expected = average_precision_score(truth[:, 0], logits[:, 0], sample_weight=weights)
     np.testing.assert_allclose(found, [expected], rtol=1e-12)
 

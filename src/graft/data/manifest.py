@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -118,7 +118,7 @@ class Manifest:
         ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_HEADERS[self.task])
-            writer.writerows(map(_row, self.samples))
+            writer.writerows(_row(sample, self.task) for sample in self.samples)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:
@@ -164,8 +164,11 @@ _HEADERS = {
 """The columns of split.csv: the name of the label's says what the task is."""
 
 
-def _row(sample: Sample) -> list[str]:
-    return [to_cell(str(value)) for value in astuple(sample)]
+def _row(sample: Sample, task: str) -> list[str]:
+    cells = {field.name: to_cell(str(getattr(sample, field.name))) for field in fields(Sample)}
+    if task == REGRESSION:
+        cells["label"] = sample.label  # a negative number is no formula
+    return list(cells.values())
 
 
 def _sample(row: list[str]) -> Sample:

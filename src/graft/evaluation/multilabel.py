@@ -28,7 +28,7 @@ def average_precision(scores: Array, truth: Flags, weights: Array | None = None)
     Args:
         scores: Shape (N,), higher for images that have the label.
         truth: Shape (N,), which images have it.
-        weights: Shape (B, N), what each image counts; None for one row of ones.
+        weights: Shape (N, B), what each image counts; None for one column of ones.
 
     Returns:
         Shape (B,); NaN where no image has the label.
@@ -41,16 +41,22 @@ def average_precision(scores: Array, truth: Flags, weights: Array | None = None)
         >>> average_precision(np.array([0.9, 0.8, 0.3]), np.array([True, False, True]))
         array([0.83333333])
     """
-    weights = np.ones((1, len(scores))) if weights is None else weights
+    weights = np.ones((len(scores), 1)) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
-    steps = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    sorted_weights = weights[:, order]
-    right = np.cumsum(sorted_weights * truth[order], axis=1)[:, steps]
-    named = np.cumsum(sorted_weights, axis=1)[:, steps]
-    precision = right / np.where(named > 0, named, 1)
-    gained = np.diff(right, axis=1, prepend=0)
-    positives = right[:, -1]
-    found: Array = (gained * precision).sum(axis=1) / np.where(positives > 0, positives, np.nan)
+    sums = weights[order]
+    positive = truth[order]
+    steps = np.append(0, np.flatnonzero(np.diff(scores[order])) + 1)
+    named = np.cumsum(sums, axis=0)
+    if len(steps) < len(scores):
+        named = named[np.append(steps[1:], len(scores)) - 1]
+        sums = np.add.reduceat(sums * positive[:, None], steps)
+        positive = np.add.reduceat(positive.astype(int), steps) > 0
+    # The recall changes only where an image with the label comes.
+    gained, named = sums[positive], named[positive]
+    right = np.cumsum(gained, axis=0)
+    area = (gained * right / np.where(named > 0, named, 1)).sum(axis=0)
+    positives = gained.sum(axis=0)
+    found: Array = area / np.where(positives > 0, positives, np.nan)
     return found
 
 
@@ -146,9 +152,9 @@ def metrics(
     present = support > 0
     some = bool(present.any())
     return {
-        "mAP": float(mean(np.ones((1, len(truth))))[0]) if some else None,
+        "mAP": float(mean(np.ones((len(truth), 1)))[0]) if some else None,
         "interval": bootstrap_interval(mean, len(truth), identities, seed=seed) if some else None,
-        "distinct_mAP": float(mean(share[None])[0]) if some else None,
+        "distinct_mAP": float(mean(share[:, None])[0]) if some else None,
         "images": len(truth),
         "distinct_images": distinct,
         "loss": float(

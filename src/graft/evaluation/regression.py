@@ -68,11 +68,11 @@ def metrics(
     def interval(statistic: Callable[[Array], Array]) -> list[float] | None:
         return bootstrap_interval(statistic, images, identities, seed=seed)
 
-    once = np.ones((1, images))
+    once = np.ones((images, 1))
     return {
         "R2": None if constant else float(explained(once)[0]),
         "interval": None if constant else interval(explained),
-        "distinct_R2": None if constant else float(explained(share[None])[0]),
+        "distinct_R2": None if constant else float(explained(share[:, None])[0]),
         "MAE": float(absolute(once)[0]),
         "MAE_interval": interval(absolute),
         "RMSE": float(root(once)[0]),
@@ -87,7 +87,7 @@ def metrics(
 
 
 def _mean(weights: Array, values: Array) -> Array:
-    averaged: Array = weights @ values / weights.sum(axis=1)
+    averaged: Array = values @ weights / weights.sum(axis=0)
     return averaged
 
 
