@@ -15,21 +15,21 @@ from setting import BACKBONE, parser, report
 
 import graft
 from graft.strategies import Phase
-from graft.training import Silent
+from graft.training import Callback, Trainer
 
 
-class Clock(Silent):
+class Clock(Callback):
     """Notes when the phase begins and when the last row is there."""
 
-    def phase(self, phase: Phase, index: int, count: int) -> None:
+    def on_phase_begin(self, trainer: Trainer, phase: Phase) -> None:
         """Begin."""
         self.begun = self.done = time.perf_counter()
 
-    def extracted(self, images: int) -> None:
+    def on_progress(self, trainer: Trainer, images: int, total: int) -> None:
         """Note some rows."""
         self.done = time.perf_counter()
 
-    def result(self, line: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Note the end of the phase."""
         self.ended = time.perf_counter()
 
@@ -43,7 +43,7 @@ def main() -> None:
         backbone=BACKBONE,
         weights=str(options.weights),
         out=options.scratch,
-        listener=clock,
+        callbacks=[clock],
     )
     report(
         extraction=clock.done - clock.begun,

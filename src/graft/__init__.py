@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graft.samples import write_samples
     from graft.strategies import Phase, Plan, StrategyOptions, make_plan
     from graft.tasks import Classification, CrossEntropy, Mixup, Objective, Prediction, Task
-    from graft.training import Trainer
+    from graft.training import Callback, Trainer
     from graft.workflows.demo import demo
     from graft.workflows.evaluate import evaluate
     from graft.workflows.fit import Fit, fit
@@ -71,7 +71,7 @@ _ROOMS = {
         "Prediction",
         "Task",
     ),
-    "graft.training": ("Trainer",),
+    "graft.training": ("Callback", "Trainer"),
     "graft.workflows.demo": ("demo",),
     "graft.workflows.evaluate": ("evaluate",),
     "graft.workflows.fit": ("Fit", "fit"),
@@ -83,6 +83,7 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Backbone",
+    "Callback",
     "Classification",
     "Classifier",
     "CrossEntropy",

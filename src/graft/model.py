@@ -43,9 +43,7 @@ class Model(Grafted):
         task: What the outputs mean, and what they are measured by.
     """
 
-    head: Head
-
-    def __init__(self, backbone: Backbone, head: Head, task: Task) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
         self.trunk = backbone.module
@@ -60,9 +58,8 @@ class Model(Grafted):
             images: The images; with `above`, what its frozen stages made of them.
             above: The rest of the trunk, in the trunk's place.
         """
-        logits = self.head(self.trunk(images) if above is None else above(images))
-        assert isinstance(logits, Tensor)
-        return logits
+        outputs: Tensor = self.head(self.trunk(images) if above is None else above(images))
+        return outputs
 
     @property
     def device(self) -> torch.device:
@@ -182,7 +179,7 @@ class Model(Grafted):
             target,
             task=self.task.record(),
             backbone=self.backbone.record(),
-            head=self.head.record(),
+            head=cast("Head", self.head).record(),
         )
 
     @classmethod
@@ -240,7 +237,7 @@ class Classifier(Model):
 
     task: Classification
 
-    def __init__(self, backbone: Backbone, head: Head, classes: Sequence[str]) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, classes: Sequence[str]) -> None:
         super().__init__(backbone, head, Classification(tuple(classes)))
 
     @property

@@ -129,7 +129,7 @@ def test_rows_that_are_wrong_though_undamaged_fail_the_proof(make_loader, prefix
 
 def test_every_decision_is_told_and_can_be_written_down(make_loader, prefix, tmp_path):
     told = []
-    cache = FeatureCache(tmp_path, told=told.append)
+    cache = FeatureCache(tmp_path, on_decision=told.append)
     ask(cache, make_loader(), prefix)
     assert [str(kept) for kept in told] == [str(kept) for kept in cache.decisions]
     [record] = cache.records()
@@ -148,7 +148,7 @@ def test_pictures_that_epochs_look_at_again_are_kept_and_the_reason_has_what_was
 ):
     told = []
     loader = make_loader()
-    cache = FeatureCache(tmp_path, told=told.append)
+    cache = FeatureCache(tmp_path, on_decision=told.append)
     assert cache.pictures(loader.samples, loader.preprocess, looks=5) is not None
     [kept] = told
     assert (kept.cut, kept.where) == ("pixels", "memory")

@@ -51,9 +51,9 @@ def test_on_a_terminal_it_is_drawn_with_colour_unless_that_is_unwanted(no_colour
         "from graft.cli.board import Board\nfrom graft.cli.console import err\n"
         "with Board(err()) as board:\n"
         "    board._progress.start()\n"
-        "    board.begins('probe')\n"
+        "    board.on_strategy_begin('probe')\n"
         "    row = {'strategy': 'probe', 'test_accuracy': 0.5, 'test_images': 4}\n"
-        "    board.ends({**row, 'seconds': {'total': 1.0}})\n"
+        "    board.on_strategy_end({**row, 'seconds': {'total': 1.0}})\n"
     )
     import pty
 

@@ -6,7 +6,7 @@ from PIL import Image
 from graft.data.loader import Loader
 from graft.data.preprocess import Preprocess
 from graft.pretraining.pictures import FolderPictures, GeneratedPictures
-from graft.pretraining.views import simclr_augmentation
+from graft.pretraining.views import SECOND, simclr_augmentation
 from graft.procedural import Scenes
 from graft.tasks import Classification
 
@@ -20,40 +20,47 @@ def generated(workers=0, **options):
 
 def test_the_number_of_threads_changes_nothing():
     options = {"augmentation": simclr_augmentation(16), "views": 2}
-    alone = list(generated(0, **options).epoch(1))
-    together = list(generated(2, **options).epoch(1))
+    alone = list(generated(0, **options).epoch(2))
+    together = list(generated(2, **options).epoch(2))
     for one, same in zip(alone, together, strict=True):
-        assert torch.equal(one.labels, same.labels)
-        assert all(torch.equal(a, b) for a, b in zip(one.views, same.views, strict=True))
+        assert torch.equal(one.targets, same.targets)
+        assert torch.equal(one.inputs, same.inputs)
+        assert torch.equal(one.streams[SECOND].inputs, same.streams[SECOND].inputs)
 
 
 def test_each_epoch_shows_new_pictures_and_none_that_is_held_out():
     pictures = generated()
-    shown = [torch.cat([batch.views[0] for batch in pictures.epoch(number)]) for number in (0, 1)]
-    kept = torch.cat([batch.views[0] for batch in pictures.held_out(12)])
+    shown = [torch.cat([batch.inputs for batch in pictures.epoch(number)]) for number in (1, 2)]
+    kept = torch.cat([batch.inputs for batch in pictures.held_out(12)])
     everything = torch.cat([*shown, kept]).flatten(1)
     assert len(everything.unique(dim=0)) == 10 + 10 + 12
 
 
+def test_an_epoch_may_begin_at_a_later_batch(folder):
+    for pictures in (generated(), folder(1), folder(2)):
+        whole, rest = list(pictures.epoch(1)), list(pictures.epoch(1, start=1))
+        assert torch.equal(whole[1].inputs, rest[0].inputs)
+        assert len(rest) == len(whole) - 1
+
+
 def test_only_whole_batches_are_shown():
-    assert [len(batch) for batch in generated().epoch(0)] == [5, 5]
+    assert [len(batch) for batch in generated().epoch(1)] == [5, 5]
     assert len(generated()) == 2
 
 
 def test_the_pixels_are_those_of_the_scene():
     pictures = generated()
-    [batch, _] = pictures.epoch(0)
+    [batch, _] = pictures.epoch(1)
     scene = pictures.scenes.picture(0)
     pixels = torch.from_numpy(scene.pixels.copy()).permute(2, 0, 1)[None]
-    assert torch.equal(batch.views[0][0], pictures.preprocess.normalize(pixels)[0])
-    assert batch.labels[0].tolist() == list(scene.labels)
+    assert torch.equal(batch.inputs[0], pictures.preprocess.normalize(pixels)[0])
+    assert batch.targets[0].tolist() == list(scene.labels)
 
 
 def test_two_views_of_a_picture_differ():
     pictures = generated(augmentation=simclr_augmentation(16), views=2)
-    for batch in pictures.epoch(0):
-        first, second = batch.views
-        assert (first != second).flatten(1).any(dim=1).all()
+    for batch in pictures.epoch(1):
+        assert (batch.inputs != batch.streams[SECOND].inputs).flatten(1).any(dim=1).all()
 
 
 @pytest.fixture
@@ -78,8 +85,8 @@ def folder():
 
 def test_a_folder_gives_pairs_or_single_views(folder):
     for views in (1, 2):
-        batches = list(folder(views).epoch(0))
-        assert [len(batch.views) for batch in batches] == [views] * 2
+        batches = list(folder(views).epoch(1))
+        assert [len(batch.streams) for batch in batches] == [views - 1] * 2
         assert sum(map(len, batches)) == 6
 
 
@@ -88,7 +95,7 @@ def test_a_folder_holds_out_clean_pictures_in_order(folder):
     for batch in pictures.held_out(3):
         assert len(batch) == 3
         again = next(iter(pictures.clean.epoch(0))).inputs[:3]
-        assert torch.equal(batch.views[0], again)
+        assert torch.equal(batch.inputs, again)
 
 
 def test_nothing_is_known_of_a_folder_without_labels(folder):

@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional
 
-from graft.pretraining.pictures import PretextBatch
+from graft.data.loader import Batch
 from graft.pretraining.supervised import FactorHeads, Factors
 from graft.procedural import UNSEEN
 from graft.tasks import Progress
@@ -10,7 +10,7 @@ HERE = Progress(0, 1, 1)
 
 
 def batch_with(labels):
-    return PretextBatch((torch.zeros(len(labels), 3, 2, 2),), torch.tensor(labels))
+    return Batch(torch.zeros(len(labels), 3, 2, 2), torch.tensor(labels), torch.arange(len(labels)))
 
 
 def test_each_factor_has_the_mean_over_the_pictures_that_show_it():
@@ -18,8 +18,8 @@ def test_each_factor_has_the_mean_over_the_pictures_that_show_it():
     shape, palette = torch.randn(3, 4), torch.randn(3, 5)
     batch = batch_with([[1, UNSEEN], [3, 2], [0, UNSEEN]])
     losses = Factors(("shape", "palette"))(lambda images: (shape, palette), batch, HERE)
-    assert torch.allclose(losses["shape"], functional.cross_entropy(shape, batch.labels[:, 0]))
-    alone = functional.cross_entropy(palette[1:2], batch.labels[1:2, 1])
+    assert torch.allclose(losses["shape"], functional.cross_entropy(shape, batch.targets[:, 0]))
+    alone = functional.cross_entropy(palette[1:2], batch.targets[1:2, 1])
     assert torch.allclose(losses["palette"], alone)
 
 

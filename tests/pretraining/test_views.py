@@ -21,7 +21,7 @@ from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.data.transforms import ColorJitter, HorizontalFlip
 from graft.errors import DataError, RecipeError
-from graft.pretraining.views import RandomApply, pairs, simclr_augmentation
+from graft.pretraining.views import SECOND, RandomApply, pairs, simclr_augmentation
 from graft.tasks import Classification
 
 SIMCLR = simclr_augmentation(16)
@@ -38,11 +38,15 @@ def loader_of(manifest: Manifest, samples=None, **options) -> Loader:
     return Loader(samples, Classification(("ants", "bees")), Preprocess(16), **options)
 
 
+def both(batch):
+    return batch.inputs, batch.streams[SECOND].inputs
+
+
 def by_index(loader: Loader, epoch: int = 0) -> dict[int, tuple[bytes, bytes]]:
     return {
         index: (first.numpy().tobytes(), second.numpy().tobytes())
         for pair in pairs(loader, epoch)
-        for index, first, second in zip(pair.indices.tolist(), pair.first, pair.second, strict=True)
+        for index, first, second in zip(pair.indices.tolist(), *both(pair), strict=True)
     }
 
 
@@ -50,9 +54,10 @@ def test_every_picture_is_seen_twice_in_every_epoch(manifest):
     batches = list(pairs(loader_of(manifest), 0))
     assert sorted(torch.cat([pair.indices for pair in batches]).tolist()) == list(range(13))
     for pair in batches:
-        assert pair.first.shape == pair.second.shape == (len(pair), 3, 16, 16)
-        assert pair.first.dtype == torch.float32
-        assert pair.second.is_contiguous(memory_format=torch.channels_last)
+        first, second = both(pair)
+        assert first.shape == second.shape == (len(pair), 3, 16, 16)
+        assert first.dtype == torch.float32
+        assert second.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_row_holds_two_different_views_of_one_picture(manifest):
@@ -60,11 +65,11 @@ def test_a_row_holds_two_different_views_of_one_picture(manifest):
     clean = loader_of(manifest, augmentation=None, shuffle=False, batch_size=13)
     (pictures,) = clean.epoch(0)
     for pair in pairs(loader, 0):
-        for view in (pair.first, pair.second):
+        for view in both(pair):
             upright = torch.stack([view, view.flip(3)], dim=1)  # undo the flip, whichever it was
             distance = (upright.unsqueeze(2) - pictures.inputs).square().mean((3, 4, 5)).amin(1)
             assert distance.argmin(1).tolist() == pair.indices.tolist()
-        assert not torch.equal(pair.first, pair.second)
+        assert not torch.equal(*both(pair))
 
 
 def test_no_two_epochs_share_a_view(manifest):
@@ -134,7 +139,7 @@ def test_pictures_and_arrays_need_no_files(make_photo):
         [photo, np.asarray(photo)], None, Preprocess(16), batch_size=2, augmentation=SIMCLR
     )
     (pair,) = pairs(loader, 0)
-    assert pair.to("cpu").first.shape == (2, 3, 16, 16)
+    assert pair.to("cpu").streams[SECOND].inputs.shape == (2, 3, 16, 16)
 
 
 @pytest.mark.parametrize("options", [{"augmentation": None}, {"pad": True}])

@@ -27,7 +27,7 @@ STAGES = ("stem", "stage1", "stage2")
 
 def state(trainer: Trainer) -> dict[str, Tensor]:
     """Return a copy of everything that a trainer's classifier holds."""
-    return {name: tensor.clone() for name, tensor in trainer.classifier.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

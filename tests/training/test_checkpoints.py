@@ -134,9 +134,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
 
 def test_a_checkpoint_that_a_killed_process_had_not_dropped_is_dropped(tmp_path):
     save(tmp_path, 1)
-    shutil.copytree(tmp_path / "step-1", tmp_path / "kept")
+    shutil.copytree(tmp_path / "step-1", tmp_path.with_name("kept"))
     save(tmp_path, 2)
-    (tmp_path / "kept").rename(tmp_path / "step-1")
+    tmp_path.with_name("kept").rename(tmp_path / "step-1")
     (tmp_path / ".step-3.0123456789ab.tmp").mkdir()
     assert Checkpoints(tmp_path).recover().step == 2
     assert [path.name for path in tmp_path.iterdir()] == ["step-2"]

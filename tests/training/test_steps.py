@@ -16,10 +16,10 @@ def test_accumulation_takes_the_same_step_as_the_whole_batch(make_trainer):
     steps = []
     for parts in (1, 3):
         trainer = make_trainer(batch_size=8, accumulate=parts, optimizer="sgd", label_smoothing=0)
-        trainer.classifier.eval()  # drop-out would draw per part
+        trainer.model.eval()  # drop-out would draw per part
         batch = next(iter(trainer.train_loader.epoch(0)))
         trainer.steps.optimizer.param_groups[0]["lr"] = 0.1
-        trainer.steps.take(batch, Progress(0, 1, 1), trainer.steps.model)
+        trainer.steps.take(batch, Progress(0, 1, 1), trainer.model)
         steps.append(state(trainer))
     for name in steps[0]:
         torch.testing.assert_close(steps[0][name], steps[1][name], rtol=1e-4, atol=1e-6)

@@ -14,7 +14,7 @@ from graft.heads.linear import FRESH
 from graft.run import read_lines
 from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions
 from graft.tasks import CrossEntropy, Objective
-from graft.training import Silent
+from graft.training import Callback
 from tests.training.conftest import STAGES, state
 
 
@@ -22,20 +22,20 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-class Snapshots(Silent):
+class Snapshots(Callback):
     """Remembers the weights as each epoch ends, before the best ones are put back."""
 
     def __init__(self):
         self.trainer = None
         self.states = []
 
-    def result(self, line):
+    def on_epoch_end(self, trainer, line):
         self.states.append((line, state(self.trainer)))
 
 
 def watched(make_trainer, *args, **kwargs):
     snapshots = Snapshots()
-    trainer = make_trainer(*args, trainer={"listener": snapshots}, **kwargs)
+    trainer = make_trainer(*args, trainer={"callbacks": [snapshots]}, **kwargs)
     snapshots.trainer = trainer
     return trainer, snapshots
 
@@ -51,13 +51,13 @@ class LongestWeights:
         return CrossEntropy()(model, batch, progress)
 
     def longest(self):
-        return self.trainer.classifier.head.linear.weight.norm(dim=1).max().item()
+        return self.trainer.model.head.linear.weight.norm(dim=1).max().item()
 
 
 def test_a_solved_head_is_brought_to_the_size_of_a_fresh_one_before_the_first_step(make_trainer):
     lengths = LongestWeights()
     snapshots = Snapshots()
-    trainer = make_trainer(trainer={"objective": lengths, "listener": snapshots})
+    trainer = make_trainer(trainer={"objective": lengths, "callbacks": [snapshots]})
     lengths.trainer = snapshots.trainer = trainer
     trainer.train()
     _, solved = snapshots.states[0]
@@ -131,21 +131,19 @@ def test_the_audit_of_every_phase_is_kept(make_trainer):
 def test_every_parameter_is_in_the_optimizer_from_step_0(make_trainer):
     trainer = make_trainer("gradual")
     held = {id(p) for group in trainer.steps.optimizer.param_groups for p in group["params"]}
-    assert held == {id(parameter) for parameter in trainer.classifier.parameters()}
+    assert held == {id(parameter) for parameter in trainer.model.parameters()}
 
 
 def test_momentum_survives_the_change_of_phase(make_trainer):
     trainer = make_trainer("gradual", epochs=2, optimizer="sgd")
     seen = []
 
-    class Watch(Silent):
-        def phase(self, phase, index, count):
-            momenta = [
-                trainer.steps.optimizer.state[p] for p in trainer.classifier.head.parameters()
-            ]
+    class Watch(Callback):
+        def on_phase_begin(self, trainer, phase):
+            momenta = [trainer.steps.optimizer.state[p] for p in trainer.model.head.parameters()]
             seen.append([m["momentum_buffer"].clone() for m in momenta if m])
 
-    trainer.listener = Watch()
+    trainer.callbacks.append(Watch())
     trainer.train()
     assert seen[-1], "the head's momentum is there when the last phase begins"
 
@@ -228,17 +226,17 @@ def test_a_run_killed_anywhere_resumes_to_the_same_weights(
     whole = make_trainer(strategy, epochs=3, folder=tmp_path / "whole", early_stopping=5)
     whole.train()
 
-    class Kill(Silent):
+    class Kill(Callback):
         left = moment
 
-        def batch(self, loss):
+        def on_batch_end(self, trainer, line):
             self.left -= 1
             if not self.left:
                 raise Killed
 
     options = {"epochs": 3, "folder": tmp_path / "r", "early_stopping": 5}
     with pytest.raises(Killed):
-        make_trainer(strategy, trainer={"listener": Kill()}, **options).train()
+        make_trainer(strategy, trainer={"callbacks": [Kill()]}, **options).train()
     resumed = make_trainer(strategy, trainer={"resume": True}, **options)
     resumed.train()
     assert same(state(whole), state(resumed))
@@ -287,14 +285,14 @@ class Explodes:
 def test_a_nan_is_seen_before_the_step_and_the_run_goes_on_more_slowly(make_trainer, tmp_path):
     said = []
 
-    class Hear(Silent):
-        def say(self, words):
+    class Hear(Callback):
+        def on_message(self, words):
             said.append(words)
 
     trainer = make_trainer(
         epochs=2,
         folder=tmp_path / "r",
-        trainer={"objective": Explodes({7}, 1), "listener": Hear()},
+        trainer={"objective": Explodes({7}, 1), "callbacks": [Hear()]},
     )
     trainer.train()
     assert all(torch.isfinite(tensor).all() for tensor in state(trainer).values())

@@ -15,7 +15,7 @@ from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError
 from graft.run import Run
-from graft.training import Silent
+from graft.training import Callback, Trainer
 from graft.workflows import prepare
 from graft.workflows.evaluate import evaluate
 from tests.workflows.conftest import SMALL, write_photos
@@ -61,13 +61,13 @@ def predictions(run: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-class Once(Silent):
+class Once(Callback):
     """Does something after the first epoch."""
 
     def __init__(self, does: Callable[[], None]) -> None:
         self.does: Callable[[], None] | None = does
 
-    def result(self, line: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         if self.does is not None:
             does, self.does = self.does, None
             does()
@@ -107,7 +107,7 @@ def test_no_table_is_written_from_images_that_change_during_training(
     options = {**SMALL, "weights": str(weights), "strategy": "full", "epochs": 2, "cache": "off"}
     listener = Once(lambda: swap(images, split))
     with pytest.raises(DataError, match=rf"{split}/.*has changed"):
-        graft.fit(images, out=tmp_path / "run", listener=listener, **options)
+        graft.fit(images, out=tmp_path / "run", callbacks=[listener], **options)
     assert not (tmp_path / "run" / "predictions.csv").exists()
     assert Run.open(tmp_path / "run").state()["result"] is None
 
@@ -118,7 +118,7 @@ def test_a_run_resumes_only_on_the_images_that_it_began_with(
     kept = str(tmp_path / "cache")
     options = {**SMALL, "weights": str(weights), "strategy": "full", "epochs": 2, "cache": kept}
     with pytest.raises(KeyboardInterrupt):
-        graft.fit(images, out=tmp_path / "run", listener=Once(interrupt), **options)
+        graft.fit(images, out=tmp_path / "run", callbacks=[Once(interrupt)], **options)
     lines = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     swap(images)
     (images / "train/green/00.png").unlink()

@@ -18,7 +18,7 @@ from graft.config import read_yaml, resolve
 from graft.errors import BackboneError
 from graft.run import Run
 from graft.strategies.priors import PRIORS
-from graft.training import Silent
+from graft.training import Callback
 from graft.workflows import choose
 from graft.workflows.choose import (
     GAIN,
@@ -42,13 +42,13 @@ RECIPE = resolve()
 OWN_SIZE = {"image_size": 32, "batch_size": 8, "augment": "none"}
 
 
-class Ear(Silent):
+class Ear(Callback):
     """Keeps what is said."""
 
     def __init__(self):
         self.said = []
 
-    def say(self, text):
+    def on_message(self, text):
         self.said.append(text)
 
 
@@ -235,7 +235,7 @@ def test_a_backbone_that_was_named_is_kept():
 
 def test_a_run_says_records_and_repeats_its_choice(photos, tmp_path):
     ear = Ear()
-    run = graft.fit(photos, out=tmp_path / "a", listener=ear, **OWN_SIZE)
+    run = graft.fit(photos, out=tmp_path / "a", callbacks=[ear], **OWN_SIZE)
     assert run.result["backbone"] == "graft:graft-small"
     assert sum("graft-small" in words for words in ear.said) == 1
     assert any("graft-small" in words for words in run.result["warnings"])
@@ -249,12 +249,12 @@ def test_a_run_says_records_and_repeats_its_choice(photos, tmp_path):
 
 def test_a_stopped_run_goes_on_with_its_choice_although_a_better_one_came(photos, tmp_path, hub):
     class Stops(Ear):
-        def result(self, line):
+        def on_epoch_end(self, trainer, line):
             raise KeyboardInterrupt
 
     flags = {**OWN_SIZE, "strategy": "full", "epochs": 1}
     with pytest.raises(KeyboardInterrupt):
-        graft.fit(photos, out=tmp_path / "a", listener=Stops(), **flags)
+        graft.fit(photos, out=tmp_path / "a", callbacks=[Stops()], **flags)
     keep(hub, "efficientnet_b3")
     done = graft.fit(photos, resume=True, out=tmp_path / "a", **flags)
     assert done.result["backbone"] == "graft:graft-small"
@@ -264,7 +264,7 @@ def test_a_stopped_run_goes_on_with_its_choice_although_a_better_one_came(photos
 def test_a_run_with_weights_alone_names_the_network(photos, weights, tmp_path):
     flags = {name: value for name, value in SMALL.items() if name != "backbone"}
     ear = Ear()
-    run = graft.fit(photos, out=tmp_path / "a", weights=str(weights), listener=ear, **flags)
+    run = graft.fit(photos, out=tmp_path / "a", weights=str(weights), callbacks=[ear], **flags)
     assert run.result["backbone"] == "torchvision:squeezenet1_1"
     assert "recognised" in ear.said[0]
 

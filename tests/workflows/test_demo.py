@@ -18,7 +18,7 @@ from graft.report.demo_table import verdict
 from graft.samples import SAMPLES
 from graft.samples.hymenoptera import write_hymenoptera
 from graft.workflows import demo as module
-from graft.workflows.demo import COMPARED, DIGITS, Unwatched, demo
+from graft.workflows.demo import COMPARED, DIGITS, DemoCallback, demo
 
 TINY = {"per_class": 3, "val_per_class": 2, "epochs": 1, "image_size": 16}
 """Changes under which a demo takes a few seconds."""
@@ -110,13 +110,13 @@ def test_a_folder_in_use_is_refused_and_the_default_is_the_next_free_one(tmp_pat
 
 
 def test_an_interrupt_keeps_what_is_done_and_leaves_nothing_half(tmp_path):
-    class Impatient(Unwatched):
-        def begins(self, strategy):
+    class Impatient(DemoCallback):
+        def on_strategy_begin(self, strategy):
             if strategy == "partial":
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        demo(tmp_path / "d", watcher=Impatient(), **TINY)
+        demo(tmp_path / "d", callback=Impatient(), **TINY)
     document = json.loads((tmp_path / "d/demo.json").read_text())
     assert document["state"] == "interrupted"
     assert [row["strategy"] for row in document["strategies"]] == ["probe"]

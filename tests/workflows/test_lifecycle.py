@@ -12,7 +12,7 @@ import pytest
 import graft
 from graft.errors import DataError, RecipeError, ResourceError
 from graft.run import Run, append_line, read_lines
-from graft.training import Silent
+from graft.training import Callback
 from graft.workflows.lifecycle import recorded, resumed_run
 from tests.workflows.conftest import SMALL
 
@@ -95,7 +95,7 @@ def test_an_interrupt_after_the_last_number_leaves_the_run_done(tmp_path):
     run = Run.create(tmp_path / "r", seed=0)
 
     def interrupted():
-        with recorded(run, "fit", Silent()):
+        with recorded(run, "fit", lambda message: None):
             run.update(state="done")
             raise KeyboardInterrupt
 
@@ -115,14 +115,14 @@ def test_a_report_that_was_not_written_is_written_on_resume(photos, weights, tmp
 def test_a_folder_that_is_moved_away_is_named_and_can_be_resumed_where_it_is(
     photos, weights, tmp_path
 ):
-    class Moves(Silent):
-        def batch(self, loss):
+    class Moves(Callback):
+        def on_batch_end(self, trainer, line):
             if (tmp_path / "r").exists():
                 (tmp_path / "r").rename(tmp_path / "moved")
 
     options = {"weights": str(weights), "strategy": "full", "epochs": 1, **SMALL}
     with pytest.raises(ResourceError, match=r"moved, renamed or deleted.*--resume"):
-        graft.fit(photos, out=tmp_path / "r", listener=Moves(), **options)
+        graft.fit(photos, out=tmp_path / "r", callbacks=[Moves()], **options)
     assert not (tmp_path / "r").exists()
     assert Run.open(tmp_path / "moved").state()["state"] == "running"
     graft.fit(out=tmp_path / "moved", resume=True)

@@ -10,7 +10,7 @@ from PIL import Image
 import graft
 from graft.backbones.load import load_backbone
 from graft.errors import DataError, RecipeError
-from graft.training import Silent
+from graft.training import Callback
 from graft.workflows.pretrain import pretrain
 
 FEW = {
@@ -95,8 +95,8 @@ def test_it_goes_on_from_an_earlier_run(trained, photos, tmp_path):
     load_backbone(str(done.run))
 
 
-class Interrupt(Silent):
-    def epoch(self, epoch, epochs, batches):
+class Interrupt(Callback):
+    def on_epoch_begin(self, trainer, epoch):
         if epoch == 2:
             raise KeyboardInterrupt
 
@@ -105,7 +105,7 @@ def test_an_interrupted_run_leaves_a_backbone_and_goes_on_to_the_same_weights(tm
     options = {**GENERATED, "epochs": 2}
     whole = pretrain(out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        pretrain(out=tmp_path / "run", listener=Interrupt(), **options)
+        pretrain(out=tmp_path / "run", callbacks=[Interrupt()], **options)
     assert json.loads((tmp_path / "run/run.json").read_text())["state"] == "interrupted"
     load_backbone(str(tmp_path / "run"))
     resumed = pretrain(out=tmp_path / "run", resume=True)
@@ -121,11 +121,11 @@ def test_an_interrupted_run_leaves_a_backbone_and_goes_on_to_the_same_weights(tm
 def test_a_finished_run_is_not_trained_again(trained):
     said = []
 
-    class Heard(Silent):
-        def say(self, words):
+    class Heard(Callback):
+        def on_message(self, words):
             said.append(words)
 
-    again = pretrain(out=trained.run, resume=True, listener=Heard())
+    again = pretrain(out=trained.run, resume=True, callbacks=[Heard()])
     assert again.result == trained.result
     assert said == [f"The run in '{trained.run}' is already done."]
 
@@ -153,7 +153,7 @@ def test_a_run_resumes_only_on_the_images_that_it_began_with(photos, tmp_path):
     images = Path(shutil.copytree(photos, tmp_path / "images"))
     options = {**SMALL, "batch_size": 8, "epochs": 2, "method": "supervised", "start": "random"}
     with pytest.raises(KeyboardInterrupt):
-        pretrain(images, out=tmp_path / "run", listener=Interrupt(), **options)
+        pretrain(images, out=tmp_path / "run", callbacks=[Interrupt()], **options)
     changed = images / "dark" / "3.png"
     original = changed.read_bytes()
     Image.new("RGB", (24, 24)).save(changed)

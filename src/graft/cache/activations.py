@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graft.cache.frozen import FrozenPrefix
 from graft.cache.storage import Storage
-from graft.data.loader import Batch, Loader
+from graft.data.loader import Batch, Batches, Loader
 from graft.data.manifest import Sample
 
 CLEAN = 0
@@ -44,7 +44,7 @@ class Activations:
         there = self.storage.find(self._ids(range(len(self._names)), view))
         return [position for position, found in enumerate(there) if not found]
 
-    def prepare(self, view: int, told: OnImages | None = None) -> None:
+    def prepare(self, view: int, on_images: OnImages | None = None) -> None:
         """Make the rows of a view that are not kept yet. Without a storage, do nothing."""
         if self.storage is None:
             return
@@ -52,19 +52,19 @@ class Activations:
             for batch in self.loader.some(self.missing(view), view):
                 names = self._ids(batch.indices.tolist(), view)
                 writer.add(names, self.prefix.rows(batch.inputs).numpy())
-                if told is not None:
-                    told(len(batch))
+                if on_images is not None:
+                    on_images(len(batch))
 
-    def epoch(self, number: int, view: int) -> Iterator[Batch]:
-        """Yield the batches of `loader.epoch(number, view=view)`, rows (N, size) as their images.
+    def epoch(self, number: int, view: int, *, start: int = 0) -> Batches:
+        """Yield the batches of `loader.epoch(number, view=view)`, activations as their inputs.
 
         Whether rows are found or made, they are the same bits.
         """
         if self.storage is None:
-            for batch in self.loader.epoch(number, view=view):
+            for batch in self.loader.epoch(number, view=view, start=start):
                 yield replace(batch, inputs=self.prefix.rows(batch.inputs))
             return
-        for rows in self.loader.batches(number):
+        for rows in self.loader.batches(number)[start:]:
             indices = torch.from_numpy(rows)
             yield Batch(self.read(rows.tolist(), view), self.loader.targets[indices], indices)
 
@@ -80,22 +80,24 @@ class Activations:
             found[torch.from_numpy(wrong)] = self._made(again, view)
         return found
 
-    def everything(self, view: int, told: OnImages | None = None) -> Tensor:
+    def everything(self, view: int, on_images: OnImages | None = None) -> Tensor:
         """Return the rows (N, size) of all images of the loader, in its samples' order."""
         everything = range(len(self._names))
         if self.storage is None:
-            return self._made(everything, view, told)
-        self.prepare(view, told)
+            return self._made(everything, view, on_images)
+        self.prepare(view, on_images)
         return self.read(everything, view)
 
-    def _made(self, positions: Sequence[int], view: int, told: OnImages | None = None) -> Tensor:
+    def _made(
+        self, positions: Sequence[int], view: int, on_images: OnImages | None = None
+    ) -> Tensor:
         made = torch.empty(len(positions), self.prefix.size)
         done = 0
         for batch in self.loader.some(positions, view):
             made[done : done + len(batch)] = self.prefix.rows(batch.inputs)
             done += len(batch)
-            if told is not None:
-                told(len(batch))
+            if on_images is not None:
+                on_images(len(batch))
         return made
 
     def _ids(self, positions: Sequence[int], view: int) -> list[str]:

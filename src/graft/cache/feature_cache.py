@@ -80,7 +80,7 @@ class FeatureCache:
         folder: Where rows are kept between runs; None keeps none.
         memory: Most bytes of memory for rows; None means a quarter of what is free. With 0 and
             no folder nothing is kept.
-        told: Hears of every decision.
+        on_decision: Called with every decision.
     """
 
     def __init__(
@@ -88,19 +88,21 @@ class FeatureCache:
         folder: Path | None = None,
         *,
         memory: int | None = None,
-        told: Callable[[Kept], None] | None = None,
+        on_decision: Callable[[Kept], None] | None = None,
     ) -> None:
         self.store = Store(folder) if folder is not None else None
         self.memory = memory
-        self.told = told
+        self.on_decision = on_decision
         self.decisions: list[Kept] = []
         self._entries: dict[str, DiskStorage] = {}
         self._make: WeakKeyDictionary[FrozenPrefix, float] = WeakKeyDictionary()
 
     @classmethod
-    def at(cls, folder: Path | None, *, told: Callable[[Kept], None] | None = None) -> FeatureCache:
+    def at(
+        cls, folder: Path | None, *, on_decision: Callable[[Kept], None] | None = None
+    ) -> FeatureCache:
         """Return the cache in a folder; without one, a cache that keeps nothing at all."""
-        return cls(folder, memory=None if folder else 0, told=told)
+        return cls(folder, memory=None if folder else 0, on_decision=on_decision)
 
     @property
     def keeps(self) -> bool:
@@ -187,8 +189,8 @@ class FeatureCache:
 
     def _tell(self, kept: Kept) -> None:
         self.decisions.append(kept)
-        if self.told:
-            self.told(kept)
+        if self.on_decision:
+            self.on_decision(kept)
 
     @cached_property
     def _disk(self) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -13,10 +13,14 @@ from rich.text import Text
 from graft.report.demo_table import print_task
 from graft.report.words import duration, percent, visible
 from graft.strategies import Phase
+from graft.workflows.demo import DemoCallback
+
+if TYPE_CHECKING:
+    from graft.training import Trainer
 
 
-class Board:
-    """A watcher of `graft.workflows.demo` that draws; without a terminal it prints a line each.
+class Board(DemoCallback):
+    """A callback of `graft.workflows.demo` that draws; without a terminal it prints a line each.
 
     Args:
         console: Where to draw.
@@ -50,18 +54,18 @@ class Board:
         """Clear the lines, whatever happened."""
         self._progress.stop()
 
-    def task(self, document: Mapping[str, Any]) -> None:
+    def on_task(self, document: Mapping[str, Any]) -> None:
         """Print what is compared."""
         self._said.update(document["data"]["doubts"])
         print_task(dict(document), self.console)
         self._progress.start()
 
-    def begins(self, strategy: str) -> None:
+    def on_strategy_begin(self, strategy: str) -> None:
         """Begin a line."""
         self._epochs = 0
         self._task = self._progress.add_task(strategy, total=None, note="")
 
-    def ends(self, row: Mapping[str, Any]) -> None:
+    def on_strategy_end(self, row: Mapping[str, Any]) -> None:
         """Finish the line with its result, for good."""
         assert self._task is not None, "it began"
         self._progress.remove_task(self._task)
@@ -70,35 +74,34 @@ class Board:
         line = f"{row['strategy']:<8} {words}  {duration(row['seconds']['total'])}"
         self.console.print(Text.assemble(("✓ ", "green"), line))
 
-    def say(self, words: str) -> None:
+    def on_message(self, message: str) -> None:
         """Print a sentence once, however many strategies say it."""
-        if words not in self._said:
-            self._said.add(words)
-            self.console.print(Text(visible(words)), soft_wrap=True)
+        if message not in self._said:
+            self._said.add(message)
+            self.console.print(Text(visible(message)), soft_wrap=True)
 
-    def extracting(self, images: int) -> None:
+    def on_progress(self, trainer: Trainer, images: int, total: int) -> None:
         """Say that frozen stages look at images."""
-        self._note(f"features of {images:,} images")
+        self._note(f"features of {total:,} images")
 
-    def extracted(self, images: int) -> None:
-        """Ignore: it is quick."""
-
-    def phase(self, phase: Phase, index: int, count: int) -> None:
+    def on_phase_begin(self, trainer: Trainer, phase: Phase) -> None:
         """Say what learns now."""
         self._note(phase.name)
 
-    def epoch(self, epoch: int, epochs: int, batches: int) -> None:
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
         """Give the bar its length, and say where it is."""
+        epochs = trainer.plan.epochs
         if self._task is not None and self._epochs == 0:
-            self._progress.update(self._task, total=(epochs - epoch + 1) * batches, completed=0)
+            total = (epochs - epoch + 1) * len(trainer.train_loader)
+            self._progress.update(self._task, total=total, completed=0)
         self._epochs = epochs
 
-    def batch(self, loss: float | None) -> None:
+    def on_batch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Move the bar."""
         if self._task is not None:
             self._progress.update(self._task, advance=1)
 
-    def result(self, line: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Say how an epoch went."""
         if line["epoch"]:
             words = f"epoch {line['epoch']} of {self._epochs}"

@@ -33,7 +33,7 @@ def command(
     with Board(console) as board:
         from graft.workflows.demo import demo
 
-        document = demo(out, photos=photos, seed=seed, cache=cache, offline=offline, watcher=board)
+        document = demo(out, photos=photos, seed=seed, cache=cache, offline=offline, callback=board)
     if json:
         print_json(document)
     from graft.report.demo_table import print_demo

@@ -68,9 +68,9 @@ def _fit(
         return
     from graft.cli.progress import Bars
 
-    with Bars(console) as listener:
+    with Bars(console) as bars:
         fitted = fit(
-            directory, out=out, resume=resume, explain=explain_plan, listener=listener, **given
+            directory, out=out, resume=resume, explain=explain_plan, callbacks=[bars], **given
         )
     if json:
         print_json(fitted.result)

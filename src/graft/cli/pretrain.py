@@ -43,13 +43,13 @@ def _pretrain(
     **flags: Any,
 ) -> None:
     """The run folder is a backbone: `graft fit DIR --backbone RUN`."""
-    from graft.cli.progress import Bars
+    from graft.cli.progress import PretrainBars
     from graft.workflows.pretrain import pretrain
 
     console = err()
     given = {"config": config, "sets": sets or [], "environ": os.environ, **flags}
-    with Bars(console) as listener:
-        trained = pretrain(directory, out=out, resume=resume, listener=listener, **given)
+    with PretrainBars(console) as bars:
+        trained = pretrain(directory, out=out, resume=resume, callbacks=[bars], **given)
     if json:
         print_json(trained.result)
     result = trained.result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -12,10 +12,14 @@ from rich.text import Text
 
 from graft.report.words import visible
 from graft.strategies import Phase
+from graft.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from graft.training import Trainer
 
 
-class Bars:
-    """A listener that draws on a console; without a terminal it prints the lines alone.
+class Bars(Callback):
+    """A callback that draws on a console; without a terminal it prints the lines alone.
 
     Args:
         console: Where to draw.
@@ -51,48 +55,44 @@ class Bars:
         """Clear the bar, whatever happened."""
         self._progress.stop()
 
-    def say(self, words: str) -> None:
+    def on_message(self, message: str) -> None:
         """Print a sentence."""
-        self.console.print(Text(visible(words)), soft_wrap=True)
+        self.console.print(Text(visible(message)), soft_wrap=True)
 
-    def extracting(self, images: int) -> None:
-        """Begin a bar for images on their way through frozen stages."""
-        if self._extraction is not None:
-            self._progress.remove_task(self._extraction)
-        words = f"features of {images:,} images"
-        self._extraction = self._progress.add_task(words, total=images, note="")
-
-    def extracted(self, images: int) -> None:
-        """Move that bar, and take it away when it is full."""
+    def on_progress(self, trainer: Trainer, images: int, total: int) -> None:
+        """Draw a bar for images on their way through frozen stages, until it is full."""
         if self._extraction is None:
-            return
-        self._progress.update(self._extraction, advance=images)
-        if self._progress.tasks[self._progress.task_ids.index(self._extraction)].finished:
+            words = f"features of {total:,} images"
+            self._extraction = self._progress.add_task(words, total=total, note="")
+        self._progress.update(self._extraction, completed=images)
+        if images >= total:
             self._progress.remove_task(self._extraction)
             self._extraction = None
 
-    def phase(self, phase: Phase, index: int, count: int) -> None:
+    def on_phase_begin(self, trainer: Trainer, phase: Phase) -> None:
         """Print what learns now."""
         how = "solved on frozen features" if phase.method == "solve" else "by gradient"
-        self.say(f"phase {index + 1} of {count}: {phase.name}, {how}")
+        number, count = trainer.position.phase + 1, len(trainer.plan.phases)
+        self.on_message(f"phase {number} of {count}: {phase.name}, {how}")
 
-    def epoch(self, epoch: int, epochs: int, batches: int) -> None:
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
         """Begin or go on with the bar of all epochs."""
+        epochs, batches = trainer.plan.epochs, len(trainer.train_loader)
         if self._epochs == 0:
             self._begin(f"epoch {epoch} of {epochs}", (epochs - epoch + 1) * batches)
         self._epochs = epochs
         if self._task is not None:
             self._progress.update(self._task, description=f"epoch {epoch} of {epochs}")
 
-    def batch(self, loss: float | None) -> None:
+    def on_batch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Move the bar."""
         if self._task is not None:
-            note = "" if loss is None else f"loss {loss:.3f}"
-            self._progress.update(self._task, advance=1, note=note)
+            self._progress.update(self._task, advance=1, note=f"loss {line['loss']:.3f}")
 
-    def result(self, line: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Print an epoch's line."""
-        words = [f"validation {line['val_accuracy']:.1%}", f"loss {line['val_loss']:.3f}"]
+        score = line[f"val_{trainer.task.metric}"]
+        words = [f"validation {score:.1%}", f"loss {line['val_loss']:.3f}"]
         if line["epoch"]:
             words = [
                 f"epoch {line['epoch']:>3} of {self._epochs}",
@@ -102,9 +102,29 @@ class Bars:
             ]
         if line["best"]:
             words.append("best so far")
-        self.say("  " + "  ".join(words))
+        self.on_message("  " + "  ".join(words))
 
     def _begin(self, description: str, total: int) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(description, total=total, note="")
+
+
+class PretrainBars(Bars):
+    """The same for pre-training, whose epochs are measured otherwise."""
+
+    def on_phase_begin(self, trainer: Trainer, phase: Phase) -> None:
+        """Say nothing: there is one phase."""
+
+    def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
+        """Print an epoch's line."""
+        known = ", ".join(f"{name} {share:.1%}" for name, share in line["known"].items())
+        parts = (
+            f"epoch {line['epoch']:>3} of {self._epochs}",
+            f"loss {line['loss']:.3f}",
+            known and f"right: {known}",
+            f"spread {line['spread']:.2f}",
+            f"effective rank {line['effective_rank']:.0f}",
+            f"{line['seconds']:.0f} s",
+        )
+        self.on_message("  " + "  ".join(part for part in parts if part))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -73,6 +73,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+Batches = Generator[Batch, None, None]
+"""Batches as they are made; closing it stops what makes them."""
 
 
 class Targets(Protocol):
@@ -172,17 +176,18 @@ class Loader:
         mine = -(-len(self.samples) // self.shard[1])
         return -(-mine // self.batch_size)
 
-    def epoch(self, number: int, *, view: int | None = None) -> Iterator[Batch]:
+    def epoch(self, number: int, *, view: int | None = None, start: int = 0) -> Batches:
         """Yield the batches of one epoch; closing the iterator stops the threads.
 
         Args:
             number: The epoch, from 0: it picks the order.
             view: Which augmented view of every picture; None takes the epoch's own.
+            start: Batches at the beginning of the epoch to leave out.
 
         Raises:
             DataError: A picture has changed since its scan or is gone; the error names it.
         """
-        yield from self._load(self.batches(number), number if view is None else view)
+        yield from self._load(self.batches(number)[start:], number if view is None else view)
 
     def some(self, positions: Sequence[int], view: int) -> Iterator[Batch]:
         """Yield a view of some of the pictures, in the order given, without padding.

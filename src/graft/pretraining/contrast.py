@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from graft.data.loader import Batch
 from graft.pretraining.pair_loss import PairLoss
-from graft.pretraining.pictures import PretextBatch
+from graft.pretraining.views import SECOND
 from graft.tasks import Network, Progress
 
 
@@ -22,9 +24,10 @@ class BetweenViews:
 
     loss: PairLoss
 
-    def __call__(
-        self, model: Network, batch: PretextBatch, progress: Progress
-    ) -> dict[str, Tensor]:
+    streams: ClassVar[tuple[str, ...]] = (SECOND,)
+    whole_batch: ClassVar[bool] = True
+
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the loss's terms; both views go through the network together."""
-        first, second = model(torch.cat(batch.views)).chunk(2)
+        first, second = model(torch.cat([batch.inputs, batch.streams[SECOND].inputs])).chunk(2)
         return self.loss(first, second)

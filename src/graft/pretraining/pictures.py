@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from graft.data.augment import Augmentation
 from graft.data.cores import available_cores
-from graft.data.loader import Loader
+from graft.data.loader import Batch, Batches, Loader
 from graft.data.preprocess import Preprocess
 from graft.data.threads import Rows, made_by_threads
-from graft.pretraining.views import pairs
+from graft.pretraining.views import SECOND, pairs
 from graft.procedural import Scenes
 from graft.tasks import Classification
 
@@ -30,40 +29,26 @@ HELD_OUT = 1 << 40
 """Number of the first generated picture that no epoch shows."""
 
 
-@dataclass(frozen=True)
-class PretextBatch:
-    """One or two views of each of N pictures, and what is in them.
+class Pictures(Protocol):
+    """Batches to learn from, the same for any number of workers.
 
-    Args:
-        views: Each float32 of shape (N, channels, H, W), normalised, channels-last.
-        labels: int64 of shape (N, factors), -1 where a factor cannot be seen.
+    A batch's targets are int64 of shape (N, factors), -1 where a factor cannot be seen. Where there
+    are two views of every image, the second is the batch's stream `SECOND`.
     """
 
-    views: tuple[Tensor, ...]
-    labels: Tensor
-
-    def to(self, device: torch.device | str) -> PretextBatch:
-        """Return the batch on `device`."""
-        views = tuple(view.to(device, non_blocking=True) for view in self.views)
-        return PretextBatch(views, self.labels.to(device, non_blocking=True))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-class Pictures(Protocol):
-    """Batches to learn from, the same for any number of workers."""
-
     factors: dict[str, int]
-    """How many categories each label has; empty where nothing is known of the pictures."""
+    """How many categories each target has; empty where nothing is known of the pictures."""
+
+    streams: tuple[str, ...]
+    """Names of the streams that its batches carry."""
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
 
-    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
-        """Yield the batches of an epoch, from 0."""
+    def epoch(self, number: int, *, start: int = 0) -> Batches:
+        """Yield the batches of an epoch, from 1, but for so many at its start."""
 
-    def held_out(self, count: int) -> Iterator[PretextBatch]:
+    def held_out(self, count: int) -> Iterator[Batch]:
         """Yield so many clean pictures to measure on: always the same, best none of an epoch's."""
 
 
@@ -83,7 +68,7 @@ class GeneratedPictures:
     Example:
         >>> scenes = Scenes(size=32, fractals=2, textures=4)
         >>> pictures = GeneratedPictures(scenes, Preprocess(32), 8, batch_size=4, workers=0)
-        >>> [tuple(batch.labels.shape) for batch in pictures.epoch(0)]
+        >>> [tuple(batch.targets.shape) for batch in pictures.epoch(1)]
         [(4, 6), (4, 6)]
     """
 
@@ -104,34 +89,37 @@ class GeneratedPictures:
         self.workers = max(1, available_cores() if workers is None else workers)
         self.overlap = torch.accelerator.is_available()
         self.factors = scenes.factors
+        self.streams: tuple[str, ...] = (SECOND,) if views == 2 else ()
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return self.count // self.batch_size
 
-    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
+    def epoch(self, number: int, *, start: int = 0) -> Batches:
         """Yield the batches of an epoch; closing the generator stops the threads."""
-        numbers = number * self.count + np.arange(len(self) * self.batch_size)
-        yield from self._batches(numbers, self.augmentation, self.views)
+        shown = np.arange(start * self.batch_size, len(self) * self.batch_size)
+        yield from self._batches((number - 1) * self.count + shown, self.augmentation, self.views)
 
-    def held_out(self, count: int) -> Generator[PretextBatch, None, None]:
+    def held_out(self, count: int) -> Batches:
         """Yield clean pictures that no epoch shows."""
         yield from self._batches(HELD_OUT + np.arange(count), None, 1)
 
-    def _batches(
-        self, numbers: Rows, augmentation: Augmentation | None, views: int
-    ) -> Generator[PretextBatch, None, None]:
+    def _batches(self, numbers: Rows, augmentation: Augmentation | None, views: int) -> Batches:
         cuts = range(self.batch_size, len(numbers), self.batch_size)
         draw = partial(self._draw, augmentation=augmentation, views=views)
         threads = made_by_threads(
             np.split(numbers, cuts), draw, workers=self.workers, overlap=self.overlap
         )
         with closing(threads):
-            for _, drawn in threads:
+            for which, drawn in threads:
                 pixels = zip(*(seen for seen, _ in drawn), strict=True)
                 stacks = (torch.from_numpy(np.stack(view)).permute(0, 3, 1, 2) for view in pixels)
-                seen = tuple(self.preprocess.normalize(stack) for stack in stacks)
-                yield PretextBatch(seen, torch.tensor([labels for _, labels in drawn]))
+                first, *others = (self.preprocess.normalize(stack) for stack in stacks)
+                targets = torch.tensor([labels for _, labels in drawn])
+                indices = torch.from_numpy(which)
+                streams = [Batch(other, targets, indices) for other in others]
+                named = dict(zip(self.streams, streams, strict=False))
+                yield Batch(first, targets, indices, named)
 
     def _draw(self, number: int, augmentation: Augmentation | None, views: int) -> Drawing:
         drawn = self.scenes.picture(number)
@@ -156,22 +144,22 @@ class FolderPictures:
         self.loader, self.clean, self.views = loader, clean, views
         task = loader.task
         self.factors = {"class": task.outputs} if isinstance(task, Classification) else {}
+        self.streams: tuple[str, ...] = (SECOND,) if views == 2 else ()
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return len(self.loader)
 
-    def epoch(self, number: int) -> Generator[PretextBatch, None, None]:
+    def epoch(self, number: int, *, start: int = 0) -> Batches:
         """Yield the batches of an epoch."""
         if self.views == 2:
-            for pair in pairs(self.loader, number):
-                labels = self.loader.targets[pair.indices]
-                yield PretextBatch((pair.first, pair.second), labels[:, None])
-            return
-        for batch in self.loader.epoch(number):
-            yield PretextBatch((batch.inputs,), batch.targets[:, None])
+            batches = pairs(self.loader, number - 1, start=start)
+        else:
+            batches = self.loader.epoch(number - 1, start=start)
+        for batch in batches:
+            yield replace(batch, targets=batch.targets[:, None])
 
-    def held_out(self, count: int) -> Iterator[PretextBatch]:
+    def held_out(self, count: int) -> Iterator[Batch]:
         """Yield clean pictures: the first that the loader for them has."""
         for batch in self.clean.some(range(min(count, len(self.clean.samples))), 0):
-            yield PretextBatch((batch.inputs,), batch.targets[:, None])
+            yield replace(batch, targets=batch.targets[:, None])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graft.data.loader import Batch
 from graft.heads.linear import LinearHead
-from graft.pretraining.pictures import PretextBatch
 from graft.procedural import UNSEEN
-from graft.tasks import Progress
+from graft.tasks import Network, Progress
 
 
 class FactorHeads(nn.Module):
@@ -55,27 +55,25 @@ class Factors:
 
     Example:
         >>> import torch
-        >>> batch = PretextBatch((torch.zeros(2, 3, 8, 8),), torch.tensor([[0], [UNSEEN]]))
+        >>> targets = torch.tensor([[0], [UNSEEN]])
+        >>> batch = Batch(torch.zeros(2, 3, 8, 8), targets, torch.arange(2))
         >>> model = lambda images: (torch.zeros(2, 4),)
         >>> losses = Factors(("shape",))(model, batch, Progress(0, 1, 1))
         >>> round(losses["shape"].item(), 3)
         1.386
     """
 
+    whole_batch = True
+
     def __init__(self, names: tuple[str, ...], label_smoothing: float = 0.0) -> None:
         self.names = names
         self.label_smoothing = label_smoothing
 
-    def __call__(
-        self,
-        model: Callable[[Tensor], tuple[Tensor, ...]],
-        batch: PretextBatch,
-        progress: Progress,
-    ) -> dict[str, Tensor]:
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the mean cross-entropy of each factor, in nats; 0 where no picture shows it."""
         losses = {}
         for name, logits, labels in zip(
-            self.names, model(batch.views[0]), batch.labels.T, strict=True
+            self.names, model(batch.inputs), batch.targets.T, strict=True
         ):
             total = functional.cross_entropy(
                 logits.float(),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from graft.data.augment import Augmentation
-from graft.data.loader import Loader
+from graft.data.loader import Batches, Loader
 from graft.data.transforms import (
     ColorJitter,
     GaussianBlur,
@@ -23,6 +21,9 @@ from graft.data.transforms import (
 )
 from graft.errors import DataError, RecipeError
 from graft.pretraining.decode_once import DecodeOnce
+
+SECOND = "second"
+"""Name of the stream of second views."""
 
 _PAPER_SIZE = 224  # pixels, for which the paper states its blur
 
@@ -81,34 +82,8 @@ def simclr_augmentation(image_size: int = 224, strength: float = 1.0) -> Augment
     )
 
 
-@dataclass(frozen=True)
-class PairBatch:
-    """Two random views of each of N pictures.
-
-    Args:
-        first: float32 of shape (N, channels, H, W), normalised, channels-last.
-        second: Another view of the same pictures in the same order, of the same shape.
-        indices: int64 of shape (N,): position in the loader's samples.
-    """
-
-    first: Tensor
-    second: Tensor
-    indices: Tensor
-
-    def to(self, device: torch.device | str) -> PairBatch:
-        """Return the batch on `device`."""
-        return PairBatch(
-            self.first.to(device, non_blocking=True),
-            self.second.to(device, non_blocking=True),
-            self.indices.to(device, non_blocking=True),
-        )
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
-    """Yield the batches of one epoch, two views of every picture; closing stops the threads.
+def pairs(loader: Loader, epoch: int, *, start: int = 0) -> Batches:
+    """Yield the batches of one epoch, each with a second view of its pictures as a stream.
 
     The views are the loader's `2 * epoch` and `2 * epoch + 1`, in the order of `epoch`: like all
     of its views they follow from seed, number and the picture's content, so neither workers nor
@@ -117,6 +92,7 @@ def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
     Args:
         loader: With an augmentation; without `pad`.
         epoch: From 0.
+        start: Batches at the beginning of the epoch to leave out.
 
     Raises:
         RecipeError: The loader has no augmentation, so its two views would be equal, or it pads.
@@ -127,7 +103,7 @@ def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
         >>> picture = Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3))
         >>> options = {"batch_size": 2, "augmentation": simclr_augmentation(16)}
         >>> loader = Loader([picture] * 3, None, Preprocess(16), **options)
-        >>> [(tuple(pair.first.shape), pair.indices.tolist()) for pair in pairs(loader, 0)]
+        >>> [(tuple(b.streams[SECOND].inputs.shape), b.indices.tolist()) for b in pairs(loader, 0)]
         [((2, 3, 16, 16), [0, 1]), ((1, 3, 16, 16), [2])]
     """
     if loader.augmentation is None or loader.pad:
@@ -137,11 +113,11 @@ def pairs(loader: Loader, epoch: int) -> Iterator[PairBatch]:
         )
     shared = copy.copy(loader)
     shared.pixels = DecodeOnce(loader.pixels)
-    first, second = (shared.epoch(epoch, view=2 * epoch + which) for which in (0, 1))
+    first, second = (shared.epoch(epoch, view=2 * epoch + which, start=start) for which in (0, 1))
     for one, other in zip(first, second, strict=True):
         if not torch.equal(one.indices, other.indices):
             raise DataError(
                 "A picture could be read for one of its two views only.",
                 "Keep the files in place while they are read.",
             )
-        yield PairBatch(one.inputs, other.inputs, one.indices)
+        yield replace(one, streams={SECOND: other})

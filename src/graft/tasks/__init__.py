@@ -7,7 +7,7 @@ from typing import Any
 
 from graft.errors import DataError
 from graft.tasks.classification import Classification, Prediction
-from graft.tasks.objectives import CrossEntropy, Mixup, Network, Objective, Progress
+from graft.tasks.objectives import CrossEntropy, Mixup, Network, Objective, Progress, streams_of
 from graft.tasks.task import PredictionRecord, Score, Solved, Task
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Solved",
     "Task",
     "build_task",
+    "streams_of",
 ]
 
 _TASKS: Mapping[Any, type[Task]] = {"classification": Classification}

@@ -6,19 +6,29 @@ up and knows none of them. One objective may wrap another: `Mixup(CrossEntropy()
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from graft.data.loader import Batch
 
-Network = Callable[[Tensor], Tensor]
-"""What an objective calls with a batch's images: the model, or what of it stands above the cut."""
+
+class Network(Protocol):
+    """What an objective calls with a batch's inputs: the model, or what of it is above the cut."""
+
+    def __call__(self, inputs: Tensor) -> Any:
+        """Map inputs to the head's outputs (N, outputs)."""
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Map inputs to features (N, width)."""
+
+    @property
+    def head(self) -> nn.Module:
+        """The head, from features to outputs."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,25 @@ class Progress:
 
 
 class Objective(Protocol):
-    """`(model, batch, progress) -> named losses`; each a scalar, the mean over the batch."""
+    """`(model, batch, progress) -> named losses`; each a scalar, the mean over the batch.
+
+    An objective that looks at further batches names them in an attribute `streams`, such as
+    `streams = ("target",)`, and finds them in `batch.streams`. One whose images belong together, as
+    in a loss between them, sets `whole_batch = True`, and is never given a part of a batch.
+    """
 
     def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the named losses of one batch."""
+
+
+def streams_of(objective: object) -> tuple[str, ...]:
+    """Return the names of the streams that an objective declares.
+
+    Example:
+        >>> streams_of(CrossEntropy())
+        ()
+    """
+    return tuple(getattr(objective, "streams", ()))
 
 
 @dataclass(frozen=True)
@@ -95,6 +120,11 @@ class Mixup:
     objective: Objective
     classes: int
     alpha: float = 0.2
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams that the wrapped objective declares."""
+        return streams_of(self.objective)
 
     def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the wrapped objective's losses on blends seeded by (seed, step)."""

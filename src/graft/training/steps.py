@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from graft.config import OptimizerOptions
+from graft.data.loader import Batch
 from graft.errors import ResourceError
-from graft.tasks import Progress
+from graft.model import Model
+from graft.tasks import Network, Objective, Progress
 from graft.training.accelerator import Accelerator
-from graft.training.optimizers import Staged, build_optimizer
+from graft.training.optimizers import build_optimizer
 
 
 class NotFiniteError(Exception):
@@ -28,47 +28,39 @@ class NotFiniteError(Exception):
         super().__init__(f"{what} at step {step} of epoch {epoch}")
 
 
-class StagedNetwork(Staged, Protocol):
-    """A module that says which parameters belong to which stage."""
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """Yield every parameter."""
-
-
 class Steps:
     """Takes optimizer steps.
 
     Args:
-        network: Trained in place; on the accelerator's device.
+        model: Trained in place; on the accelerator's device.
         accelerator: Device and precision.
-        objective: What is minimised.
+        objective: What is minimised. One whose images belong together, as in a loss between them,
+            has `whole_batch = True`, and its batches are never cut to save memory.
         options: Optimizer, clipping, precision.
-        say: Hears when memory runs out.
-        parts: Into which a batch is cut to save memory; None where its images belong together, as
-            in a loss between them, so that it cannot be.
+        on_message: Called when memory runs out.
+        parts: Into which a batch is cut to save memory.
 
     Attributes:
         optimizer: Holds every parameter.
-        model: The network as an objective calls it.
     """
 
     def __init__(
         self,
-        network: StagedNetwork,
+        model: Model,
         accelerator: Accelerator,
-        objective: Callable[[Any, Any, Progress], Mapping[str, Tensor]],
+        objective: Objective,
         options: OptimizerOptions,
-        say: Callable[[str], None],
+        on_message: Callable[[str], None],
         *,
-        parts: int | None = 1,
+        parts: int = 1,
     ) -> None:
-        self.network, self.accelerator, self.parts = network, accelerator, parts
-        self.objective, self.options, self.say = objective, options, say
-        self.optimizer = build_optimizer(network, options)
-        self.model: Any = network
+        self.model, self.accelerator, self.parts = model, accelerator, parts
+        self.objective, self.options, self.on_message = objective, options, on_message
+        self.whole_batch: bool = getattr(objective, "whole_batch", False)
+        self.optimizer = build_optimizer(model, options)
 
     def take(
-        self, batch: Any, progress: Progress, model: Any, parts: int | None = None
+        self, batch: Batch, progress: Progress, network: Network, parts: int | None = None
     ) -> dict[str, float]:
         """Take one step on a batch, in parts whose gradients add up to the whole's.
 
@@ -77,7 +69,7 @@ class Steps:
         Args:
             batch: What to learn from.
             progress: Where in the run this is.
-            model: `self.model`, or a part of it that takes the batch's images.
+            network: The model, or what of it takes the batch's inputs.
             parts: At first; None means as many as usual.
 
         Returns:
@@ -88,14 +80,14 @@ class Steps:
             ResourceError: One image alone, or a batch that cannot be cut, does not fit into the
                 memory.
         """
-        parts = min(parts or self.parts or 1, len(batch))
+        parts = 1 if self.whole_batch else min(parts or self.parts, len(batch))
         self.optimizer.zero_grad(set_to_none=True)
         totals: dict[str, float] = {}
         try:
             for part in batch.split(parts) if parts > 1 else (batch,):
                 share = len(part) / len(batch)
                 with self.accelerator.autocast():
-                    losses = self.objective(model, part.to(self.accelerator.device), progress)
+                    losses = self.objective(network, part.to(self.accelerator.device), progress)
                     loss = torch.stack(list(losses.values())).sum() * share
                 for name, value in losses.items():
                     totals[name] = totals.get(name, 0.0) + value.item() * share
@@ -104,7 +96,7 @@ class Steps:
                     raise NotFiniteError(what, progress.step, progress.epoch)
                 self.accelerator.backward(loss)
         except torch.OutOfMemoryError as error:
-            if self.parts is None:
+            if self.whole_batch:
                 raise ResourceError(
                     f"A batch of {len(batch)} images does not fit into the memory.",
                     "Use a smaller --batch-size or --image-size, or a smaller backbone.",
@@ -114,11 +106,11 @@ class Steps:
                     "One image alone does not fit into the memory.",
                     "Use a smaller --image-size, a smaller backbone, or fewer trained stages.",
                 ) from error
-            self.say(f"Out of memory: the batch is taken in {parts * 2} parts.")
-            return self.take(batch, progress, model, parts * 2)
+            self.on_message(f"Out of memory: the batch is taken in {parts * 2} parts.")
+            return self.take(batch, progress, network, parts * 2)
         norm = self.accelerator.clip(
             self.optimizer,
-            [p for p in self.network.parameters() if p.grad is not None],
+            [p for p in self.model.parameters() if p.grad is not None],
             self.options.clip or float("inf"),
         )
         # fp16's own loss scaling steps over overflows; elsewhere they are the end of the weights.

@@ -1,12 +1,13 @@
-"""The loop: a plan, a classifier and an objective in; the best classifier of the run out."""
+"""The loop: a model, a plan and an objective in; the best model of the run out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,22 +15,20 @@ from torch import Tensor
 from graft.allocator import keep_freed_memory
 from graft.cache.feature_cache import FeatureCache
 from graft.config import TrainingOptions
-from graft.data.loader import Loader
-from graft.errors import DivergedError
+from graft.data.loader import Batch, Loader
+from graft.errors import DivergedError, RecipeError
 from graft.heads.linear import LinearHead
 from graft.inference import Outputs, run_head
 from graft.isolation import isolated
 from graft.model import Model
-from graft.run import append_line
 from graft.strategies import Phase, Plan
-from graft.tasks import Objective, Progress
+from graft.tasks import Objective, Progress, streams_of
 from graft.timing import Stopwatch
 from graft.training.accelerator import find_device, make_accelerator
+from graft.training.callbacks import Callback, Checkpointing, EarlyStopping, MetricsFiles, notify
 from graft.training.checkpoints import Checkpoints, Position, Result
-from graft.training.events import Listener, Silent
-from graft.training.feed import Feed
+from graft.training.features import FeatureSource, PhaseSource, Source
 from graft.training.freezing import apply_phase, audit, fingerprints
-from graft.training.inputs import Inputs
 from graft.training.optimizers import learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
 from graft.training.steps import NotFiniteError, Steps
@@ -42,144 +41,177 @@ SLOWDOWN = 0.1
 
 
 class Trainer:
-    """Carries out a plan.
+    """Carries out a plan: phase after phase, each a solved head or epochs of optimizer steps.
+
+    From top to bottom: `train` goes through the phases; `run_phase` freezes, runs and audits one;
+    `solve` fits a head to convergence; `run_epoch` takes a `train_step` for every batch; `validate`
+    measures and `record` takes note. Each may be overridden; a `Callback` hears of all of them.
 
     Args:
-        classifier: Trained in place; after `train` it holds the best result over all phases.
+        model: Trained in place; after `train` it holds the best result over all phases.
         plan: What learns, when, and how fast.
-        train: Loader of augmented training images.
-        val: Loader of clean validation images, as from `classifier.loader`.
+        train: Augmented training images, whose length is that of an epoch: a `Loader`, or any
+            `Source` where no head is solved.
+        val: Clean validation images, as from `model.loader`; None validates nothing.
         options: Optimizer, schedule, batch, precision.
         objective: What is minimised; None takes the task's own.
-        clean: Loader of clean training images, from which a head is solved; None makes one.
+        streams: Further sources by name. Every batch carries one batch of each that the objective
+            declares.
+        callbacks: Called after those that write metrics and checkpoints.
+        clean: Clean training images, to which a head is solved; None makes a loader of them.
         cache: Keeps what frozen stages make of images; None keeps it in memory for this run.
         seed: Of order, augmentation, drop-out and folds.
         device: `auto`, `cpu`, `cuda`, ...
         folder: Run folder for metrics and checkpoints; None keeps everything in memory.
         resume: Continue from the folder's newest complete checkpoint.
-        listener: Hears of the progress.
+        keep: Whether the model ends with its "best" weights by validation, or with its "last".
         watch: Collects the seconds of `extract`, `train` and `evaluate`.
 
+    Attributes:
+        position: Where the run is; what a checkpoint keeps besides tensors.
+        resumed: Whether the run goes on from a checkpoint.
+        history: The lines of `metrics.jsonl` so far.
+        stop: Set it to end the run after the epoch under way.
+        stop_phase: Set it to end the phase after the epoch under way.
+
     Raises:
+        RecipeError: The objective declares a stream that is not given.
         DivergedError: A loss or gradient was not finite again after `RETRIES` rollbacks.
         GraftError: The freeze audit failed.
     """
 
     def __init__(
         self,
-        classifier: Model,
+        model: Model,
         plan: Plan,
-        train: Loader,
-        val: Loader,
+        train: Source,
+        val: Loader | None = None,
         *,
         options: TrainingOptions | None = None,
         objective: Objective | None = None,
+        streams: Mapping[str, Source] | None = None,
+        callbacks: Sequence[Callback] = (),
         clean: Loader | None = None,
         cache: FeatureCache | None = None,
         seed: int = 0,
         device: str = "auto",
         folder: Path | None = None,
         resume: bool = False,
-        listener: Listener | None = None,
+        keep: Literal["best", "last"] = "best",
         watch: Stopwatch | None = None,
     ) -> None:
         keep_freed_memory()
         self.options = options or TrainingOptions()
-        self.classifier, self.task, self.plan, self.seed = classifier, classifier.task, plan, seed
-        self.train_loader, self.val_loader = train, val
-        self.cache = cache or FeatureCache()
-        self.objective = objective or classifier.task.objective(self.options, train.samples)
-        self.listener, self.watch = listener or Silent(), watch or Stopwatch()
-        self.folder, self._device = folder, device
+        self.model, self.task, self.plan, self.seed = model, model.task, plan, seed
+        self.train_loader, self.val_loader, self.keep = train, val, keep
+        self.cache, self.watch = cache or FeatureCache(), watch or Stopwatch()
+        if isinstance(train, Loader) and clean is None:
+            clean = model.loader(train.samples, workers=train.workers, pixels=train.pixels)
+        samples = clean.samples if clean else ()
+        self.objective = objective or self.task.objective(self.options, samples)
         # Without epochs there is nothing that a second attempt would not do as quickly.
         self.checkpoints = Checkpoints(folder / "checkpoints") if folder and plan.epochs else None
+        self.callbacks: list[Callback] = [EarlyStopping(self.options.early_stopping)]
+        if folder:
+            self.callbacks.append(MetricsFiles(folder))
+        if self.checkpoints:
+            self.callbacks.append(Checkpointing(self.checkpoints))
+        self.callbacks.extend(callbacks)
         self.lr = learning_rate(self.options, plan.strategy)
+        self.schedule = Schedule(self.options, plan.epochs, len(train))
         self.position = Position()
+        self.history: list[dict[str, Any]] = []
+        self.stop = self.stop_phase = False
         self.best_outputs: Outputs | None = None
         self.solved_outputs: Outputs | None = None
         self.best_state: dict[str, Tensor] | None = None
-        self._retries = 0
+        self.resumed, self._device, self._retries = resume, device, 0
         placed = find_device(device, self.options.precision)
-        classifier.to(placed, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.feed = Feed(
-            classifier,
+        model.to(placed, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.source = FeatureSource(
+            model,
             plan,
             train,
-            clean or classifier.loader(train.samples, workers=train.workers, pixels=train.pixels),
             val,
-            options=self.options,
-            cache=self.cache,
-            listener=self.listener,
+            clean,
+            _declared(self.objective, train, streams or {}),
+            self.options,
+            self.cache,
+            on_progress=lambda images, total: self.notify("on_progress", self, images, total),
+            on_message=lambda message: self.notify("on_message", message),
             watch=self.watch,
         )
         if resume and self.checkpoints:
-            self._restore()
+            self.restore()
 
     @cached_property
     def steps(self) -> Steps:
         """What takes the optimizer's steps; a plan without epochs never asks for it."""
         return Steps(
-            self.classifier,
+            self.model,
             make_accelerator(self._device, self.options.precision),
             self.objective,
             self.options,
-            self.listener.say,
+            lambda message: self.notify("on_message", message),
             parts=self.options.accumulate,
         )
 
+    def notify(self, event: str, *arguments: Any) -> None:
+        """Call a method of every callback."""
+        notify(self.callbacks, event, *arguments)
+
     @isolated()
-    def train(self) -> Result:
-        """Carry out the rest of the plan and leave the best weights in the classifier.
+    def train(self) -> Result | None:
+        """Carry out the rest of the plan and leave the best weights in the model.
 
         Returns:
-            The best validation result.
+            The best validation result; None without validation images.
         """
+        self.notify("on_train_begin", self)
         try:
-            while self.position.phase < len(self.plan.phases):
+            while self.position.phase < len(self.plan.phases) and not self.stop:
                 try:
-                    self._phase(self.plan.phases[self.position.phase])
+                    self.run_phase(self.plan.phases[self.position.phase])
                 except NotFiniteError as error:
                     # Perhaps into an earlier phase: the last checkpoint may be of its end.
-                    self._roll_back(error)
+                    self.roll_back(error)
                 else:
-                    self.position.phase += 1
-                    self.position.phase_epoch = self.position.stale = 0
-                    self.position.phase_best = self.position.fingerprints = None
+                    position = self.position
+                    position.phase += 1
+                    position.phase_epoch = position.stale = 0
+                    position.phase_best = position.fingerprints = None
         finally:
             self.finish()
-        assert self.position.best is not None, "a plan has at least one phase"
+        self.notify("on_train_end", self)
         return self.position.best
 
-    def finish(self) -> None:
-        """Put the best weights so far into the classifier, which is then in eval mode."""
-        if self.best_state is not None:
-            self.classifier.restore(self.best_state)
-        self.classifier.requires_grad_(True).eval()
-
-    def _phase(self, phase: Phase) -> None:
-        self.listener.phase(phase, self.position.phase, len(self.plan.phases))
-        apply_phase(self.classifier, self.plan, phase)
+    def run_phase(self, phase: Phase) -> None:
+        """Freeze what the phase freezes, solve or run its epochs, and prove what was frozen."""
+        self.stop_phase = False
+        apply_phase(self.model, self.plan, phase)
         if self.position.fingerprints is None:
-            self.position.fingerprints = fingerprints(self.classifier, self.plan.frozen(phase))
+            self.position.fingerprints = fingerprints(self.model, self.plan.frozen(phase))
+        self.notify("on_phase_begin", self, phase)
         if phase.method == "gradient":
-            self._gradient(phase)
+            self.run_epochs(phase)
         elif not self.position.solved:
-            self._solve()
-        audited = audit(self.classifier, self.position.fingerprints or {}, phase.name)
+            self.solve()
+        audited = audit(self.model, self.position.fingerprints, phase.name)
         self.position.audits.append(audited)
+        self.notify("on_phase_end", self, phase)
 
-    def _solve(self) -> None:
-        """Fit a linear head to convergence on the frozen trunk's features."""
-        classifier = self.classifier
-        features = self.feed.features(self.position.fingerprints or {})
-        targets = self.feed.clean.targets
+    def solve(self) -> None:
+        """Fit the head to convergence on the frozen backbone's features."""
+        head, train, val = self.model.head, self.source.clean, self.val_loader
+        assert isinstance(head, LinearHead), "only a linear head can be solved"
+        assert train is not None, "a head is solved on a loader's images"
+        assert val is not None, "a solved head is measured on validation images"
+        features = self.source.features(self.position.fingerprints or {})
+        augmented = isinstance(self.train_loader, Loader) and self.train_loader.augmentation
         with self.watch("train"):
-            head = classifier.head
-            assert isinstance(head, LinearHead), "only a linear head can be solved"
-            augmented = self.train_loader.augmentation is not None
             solved = self.task.solve(
-                Outputs(features.train, targets),
-                Outputs(features.val, self.val_loader.targets),
+                Outputs(features.train, train.targets),
+                Outputs(features.val, val.targets),
                 features.view,
                 views=self.options.views or 0 if augmented else 0,
                 options=self.options,
@@ -187,107 +219,124 @@ class Trainer:
             )
             assert solved is not None, "a plan solves only what can be solved"
             solved.solution.install(head)
-            self.position.probe = solved.record
-        batch = classifier.eval_batch
-        outputs = Outputs(run_head(head, features.val, batch), self.val_loader.targets)
-        self.solved_outputs = Outputs(run_head(head, features.train, batch), targets)
-        self.position.solved = True
-        exact = self.options.precision == "fp32"
+        batch = self.model.eval_batch
+        outputs = Outputs(run_head(head, features.val, batch), val.targets)
+        self.solved_outputs = Outputs(run_head(head, features.train, batch), train.targets)
+        self.position.solved, self.position.probe = True, solved.record
         line: dict[str, Any] = {
             "train_loss": None,
             f"train_{self.task.metric}": self.task.score(self.solved_outputs).value,
             "lr": {},
             "views": solved.views,
-            "probe": self.position.probe,
+            "probe": solved.record,
         }
-        self._record(outputs, line, exact=exact)
+        self.record(line, outputs, exact=self.options.precision == "fp32")
 
-    def _gradient(self, phase: Phase) -> None:
-        """Run epochs until the phase, its plateau, the plan or early stopping ends it."""
-        if self.checkpoints and not self.checkpoints.complete():
-            self._save()
-        if self._over(phase):
+    def run_epochs(self, phase: Phase) -> None:
+        """Run epochs until the phase, the plan or a callback ends it."""
+        position, head = self.position, self.model.head
+        left = min(phase.epochs - position.phase_epoch, self.plan.epochs - position.epoch)
+        if left <= 0 or self.stop_phase:
             return
-        position, head = self.position, self.classifier.head
         if position.solved and position.epoch == 0 and isinstance(head, LinearHead):
             head.shrink()
-        left = min(phase.epochs - position.phase_epoch, self.plan.epochs - position.epoch)
-        epochs = range(position.epoch + 1, position.epoch + left + 1)
-        inputs = self.feed.inputs(self.steps.model, phase, position.fingerprints or {}, epochs)
-        while not self._over(phase):
-            self._epoch(phase, inputs)
-
-    def _over(self, phase: Phase) -> bool:
-        position, limits = self.position, (phase.patience, self.options.early_stopping)
-        return (
-            position.phase_epoch >= phase.epochs
-            or position.epoch >= self.plan.epochs
-            or any(limit is not None and position.stale >= limit for limit in limits)
+        source = self.source.phase(
+            phase,
+            position.fingerprints or {},
+            range(position.epoch + 1, position.epoch + left + 1),
         )
+        for _ in range(left):
+            self.run_epoch(phase, source)
+            if self.stop or self.stop_phase:
+                break
 
-    def _epoch(self, phase: Phase, inputs: Inputs) -> None:
-        position, loader = self.position, self.train_loader
-        optimizer = self.steps.optimizer
-        epoch = position.epoch + 1
-        missing = inputs.missing(epoch)
+    def run_epoch(self, phase: Phase, source: PhaseSource) -> None:
+        """Take a step for every batch of the next epoch, validate, and take note."""
+        position, epoch = self.position, self.position.epoch + 1
+        missing = source.missing(epoch)
         if missing:
-            self.listener.extracting(missing)
             with self.watch("extract"):
-                inputs.prepare(epoch, self.listener.extracted)
+                source.prepare(epoch, self.source.counter(missing))
         # Drop-out draws from here: a function of seed and epoch, so that a resumed run repeats it.
         torch.manual_seed(self.seed * 1_000_003 + epoch)
-        apply_phase(self.classifier, self.plan, phase)
-        schedule = self._schedule()
-        self.listener.epoch(epoch, self.plan.epochs, len(loader))
-        total_loss, images, step = 0.0, 0, position.step
+        apply_phase(self.model, self.plan, phase)
+        self.notify("on_epoch_begin", self, epoch)
+        totals: dict[str, float] = {}
+        loss, images = 0.0, 0
         started = self.watch.spent("train")
-        with self.watch("train"):
-            for batch in inputs.epoch(epoch):
-                set_rates(optimizer, phase, self.lr * position.rate_scale * schedule.factor)
-                used = rates(optimizer, phase)
-                progress = Progress(step, self.plan.epochs * len(loader), epoch, self.seed)
-                losses = self.steps.take(batch, progress, inputs.model)
-                schedule.step()
-                step += 1
-                loss = sum(losses.values())
-                total_loss += loss * len(batch)
+        with self.watch("train"), closing(source.epoch(epoch)) as batches:
+            for step, batch in enumerate(batches, position.step):
+                line = self.train_step(batch, step, epoch, phase, source)
+                for name, value in line["losses"].items():
+                    totals[name] = totals.get(name, 0.0) + value * len(batch)
+                loss += line["loss"] * len(batch)
                 images += len(batch)
-                self._write(
-                    "steps.jsonl",
-                    {"step": step, "epoch": epoch, "loss": loss, "losses": losses, "lr": used},
-                )
-                self.listener.batch(loss)
         seconds = self.watch.spent("train") - started
-        position.step, position.epoch = step, epoch
-        position.phase_epoch += 1
+        position.step += len(self.train_loader)
+        position.epoch, position.phase_epoch = epoch, position.phase_epoch + 1
         with self.watch("evaluate"):
-            outputs = inputs.validate()
-        self._record(
-            outputs,
+            outputs = source.validate()
+        self.record(
             {
-                "train_loss": total_loss / images,
-                f"train_{self.task.metric}": None,
-                "lr": used,
+                "train_loss": loss / images,
+                "losses": {name: total / images for name, total in totals.items()},
+                "lr": line["lr"],
                 "seconds": round(seconds, 3),
                 "images_per_second": round(images / seconds, 1),
             },
-            exact=inputs.exact,
+            outputs,
+            exact=source.exact,
         )
 
-    def _record(self, outputs: Outputs, line: Mapping[str, Any], *, exact: bool) -> None:
-        """Take note of a validation result: best so far, history, checkpoint, metrics, listener.
+    def train_step(
+        self, batch: Batch, step: int, epoch: int, phase: Phase, source: PhaseSource
+    ) -> dict[str, Any]:
+        """Take one optimizer step; return its line of `steps.jsonl`."""
+        optimizer, position = self.steps.optimizer, self.position
+        factor = self.schedule.factor(step, position.scores)
+        set_rates(optimizer, phase, self.lr * position.rate_scale * factor)
+        total = self.plan.epochs * len(self.train_loader)
+        progress = Progress(step, total, epoch, self.seed)
+        losses = self.steps.take(batch, progress, source.network)
+        line = {
+            "step": step + 1,
+            "epoch": epoch,
+            "loss": sum(losses.values()),
+            "losses": losses,
+            "lr": rates(optimizer, phase),
+        }
+        self.notify("on_batch_end", self, line)
+        return line
+
+    def record(self, line: dict[str, Any], outputs: Outputs | None, *, exact: bool) -> None:
+        """Take note of an epoch or a solved head: best so far, history, callbacks.
 
         Args:
-            outputs: Logits on the validation images.
-            line: What else belongs into `metrics.jsonl`.
-            exact: Whether the logits are those of `graft predict`, to the last bit.
+            line: What belongs into `metrics.jsonl` besides the validation result.
+            outputs: Of the model on the validation images; None without such images.
+            exact: Whether they are those of `graft predict`, to the last bit.
         """
         position = self.position
-        score = self.task.score(outputs)
+        line = {
+            "phase": self.plan.phases[position.phase].name,
+            "phase_index": position.phase,
+            "epoch": position.epoch,
+            "step": position.step,
+            **line,
+        }
+        if outputs is not None:
+            line.setdefault(f"train_{self.task.metric}", None)
+            line |= self._judge(outputs, exact)
+        self.notify("on_validation_end", self, line)
+        self.history.append(line)
+        self.notify("on_epoch_end", self, line)
+
+    def _judge(self, outputs: Outputs, exact: bool) -> dict[str, Any]:
+        """Score validation outputs, keep the weights where they are the best, and say so."""
+        position, score = self.position, self.task.score(outputs)
         if not math.isfinite(score.loss):
-            raise NotFiniteError(
-                f"the validation loss became {score.loss}", position.step, position.epoch
-            )
+            what = f"the validation loss became {score.loss}"
+            raise NotFiniteError(what, position.step, position.epoch)
         if position.epoch:
             position.scores.append(score.value)
         result = Result(position.epoch, position.step, score)
@@ -299,34 +348,22 @@ class Trainer:
         if better:
             position.best, self.best_outputs = result, outputs if exact else None
             self.best_state = {
-                name: tensor.clone() for name, tensor in self.classifier.state_dict().items()
+                name: tensor.clone() for name, tensor in self.model.state_dict().items()
             }
-        record = {
-            "phase": self.plan.phases[position.phase].name,
-            "phase_index": position.phase,
-            "epoch": position.epoch,
-            "step": position.step,
-            **line,
-            "val_loss": score.loss,
-            f"val_{self.task.metric}": score.value,
-            "best": better,
-        }
-        # The line comes first: one without its checkpoint is dropped and written again on resume.
-        self._write("metrics.jsonl", record)
-        self._save()
-        self.listener.result(record)
+        return {"val_loss": score.loss, f"val_{self.task.metric}": score.value, "best": better}
 
-    def _schedule(self) -> Schedule:
-        """Return the schedule, moved to where the run is: a function of what has happened."""
-        steps = len(self.train_loader)
-        schedule = Schedule(self.options, epochs=self.plan.epochs, steps_per_epoch=steps)
-        for value in self.position.scores:
-            for _ in range(steps):
-                schedule.step()
-            schedule.epoch_end(value)
-        return schedule
+    def finish(self) -> None:
+        """Put the weights that are to be kept into the model, which is then in eval mode."""
+        if self.best_state is not None and self.keep == "best":
+            self.model.restore(self.best_state)
+        self.model.requires_grad_(True).eval()
 
-    def _roll_back(self, error: NotFiniteError) -> None:
+    def roll_back(self, error: NotFiniteError) -> None:
+        """Go back to the last checkpoint and on from there more slowly.
+
+        Raises:
+            DivergedError: There is no checkpoint, or it was of no use before.
+        """
         self._retries += 1
         scale = self.position.rate_scale * SLOWDOWN
         if self._retries > RETRIES or not self.checkpoints:
@@ -334,27 +371,34 @@ class Trainer:
                 f"Training diverged: {error}, after {self._retries - 1} rollbacks.",
                 f"Lower --lr (it is {self.lr:g}), or clip gradients with --clip 1.",
             ) from error
-        self._restore()
+        self.restore()
         self.position.rate_scale = scale
-        self.listener.say(
-            f"{error}: back to the end of epoch {self.position.epoch}, learning rates x {scale:g}."
-        )
+        back = f"back to the end of epoch {self.position.epoch}, learning rates x {scale:g}"
+        self.notify("on_message", f"{error}: {back}.")
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
+        """Go back to the last checkpoint, if there is one."""
         assert self.checkpoints is not None, "only a run with a folder can be restored"
         position = self.checkpoints.position()
         if position is None:
             return  # killed before its first checkpoint: there is nothing to lose
         self.position = position
-        self.classifier.restore(self.checkpoints.model(position.step))
+        self.model.restore(self.checkpoints.model(position.step))
         self.checkpoints.restore_optimizer(position.step, self.steps.optimizer)
         if position.best is not None:
             self.best_state = self.checkpoints.model(position.best.step)
+        del self.history[sum(line["step"] <= position.step for line in self.history) :]
 
-    def _save(self) -> None:
-        if self.checkpoints:
-            self.checkpoints.save(self.position, self.classifier.state_dict(), self.steps.optimizer)
 
-    def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        if self.folder:
-            append_line(self.folder / name, record)
+def _declared(
+    objective: Objective, train: Source, given: Mapping[str, Source]
+) -> dict[str, Source]:
+    """Return the sources of the streams that an objective declares, but those in `train` itself."""
+    needed = [name for name in streams_of(objective) if name not in getattr(train, "streams", ())]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise RecipeError(
+            f"The objective looks at a stream '{missing[0]}', which is not given.",
+            f"Give the trainer streams={{'{missing[0]}': a loader}}.",
+        )
+    return {name: given[name] for name in needed}

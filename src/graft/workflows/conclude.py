@@ -55,8 +55,9 @@ def conclude(
         The document that `graft fit --json` prints. Its "probe" says how a solved head was found:
         see `graft.tasks.classification.describe`; it is None where the plan solves none.
     """
-    classifier, task = trainer.classifier, trainer.classifier.task
+    classifier, task = trainer.model, trainer.model.task
     assert isinstance(task, Classification)
+    assert trainer.val_loader is not None, "a run is measured on validation images"
     val_samples = manifest.subset("val")
     test_samples = manifest.subset("test") if state == "done" else ()
     with watch("evaluate"):
@@ -78,7 +79,7 @@ def conclude(
     assert best is not None, "a run is concluded once it has a result"
     results_compared = len(trainer.position.scores) + trainer.position.solved
     if (trainer.position.probe or {}).get("constant"):
-        trainer.listener.say(NOTHING_TOLD_APART)
+        trainer.notify("on_message", NOTHING_TOLD_APART)
         warnings = [*warnings, NOTHING_TOLD_APART]
     plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
     result = {
@@ -140,9 +141,10 @@ def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
     if best is not None and best.epoch == 0 and trainer.solved_outputs is not None:
         return _checked(trainer.solved_outputs, samples)
     chosen = sorted(samples, key=lambda sample: sample.sha256)[:TRAIN_IMAGES_FOR_DIAGNOSIS]
-    loaded = trainer.train_loader
-    loader = trainer.classifier.loader(chosen, workers=loaded.workers, pixels=loaded.pixels)
-    return _checked(run_over(trainer.classifier, loader), chosen)
+    clean = trainer.source.clean
+    assert clean is not None, "a run trains on a loader's images"
+    loader = trainer.model.loader(chosen, workers=clean.workers, pixels=clean.pixels)
+    return _checked(run_over(trainer.model, loader), chosen)
 
 
 def _tally(outputs: Outputs) -> Tally:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from graft.samples.digits_m import write_digits_m
 from graft.samples.staging import staged_folder
 from graft.strategies.strategies import STRATEGIES
 from graft.timing import Stopwatch
-from graft.training import Listener, Silent
+from graft.training import Callback
 from graft.workflows.fit import Fit, fit
 from graft.workflows.predict import Unreadable, predict
 
@@ -103,30 +103,17 @@ PHOTOS = Task(
 )
 
 
-class Watcher(Listener, Protocol):
+class DemoCallback(Callback):
     """Hears of a demo's progress, and of that of each run."""
 
-    def task(self, document: Mapping[str, Any]) -> None:
+    def on_task(self, document: Mapping[str, Any]) -> None:
         """The images are there and checked; what will be compared."""
 
-    def begins(self, strategy: str) -> None:
+    def on_strategy_begin(self, strategy: str) -> None:
         """A strategy is about to run."""
 
-    def ends(self, row: Mapping[str, Any]) -> None:
+    def on_strategy_end(self, row: Mapping[str, Any]) -> None:
         """A strategy is done; its row of the table."""
-
-
-class Unwatched(Silent):
-    """A watcher that says nothing."""
-
-    def task(self, document: Mapping[str, Any]) -> None:
-        """Ignore."""
-
-    def begins(self, strategy: str) -> None:
-        """Ignore."""
-
-    def ends(self, row: Mapping[str, Any]) -> None:
-        """Ignore."""
 
 
 def demo(
@@ -136,7 +123,7 @@ def demo(
     seed: int = 0,
     cache: str | None = None,
     offline: bool = False,
-    watcher: Watcher | None = None,
+    callback: DemoCallback | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """Compare extraction, fine-tuning and training from scratch on few images, and predict some.
@@ -149,7 +136,7 @@ def demo(
         seed: Of the draw of the images and of all training.
         cache: Folder that keeps what frozen layers made of images, or "off".
         offline: Ask nothing of the network.
-        watcher: Hears of the progress; None is silent.
+        callback: Hears of the progress; None is silent.
         changes: Fields of the `Task` to be otherwise: `epochs=1`, `per_class=5`.
 
     Returns:
@@ -165,7 +152,7 @@ def demo(
         >>> [row["strategy"] for row in found["strategies"]]  # doctest: +SKIP
         ['probe', 'partial', 'gradual', 'full', 'scratch']
     """
-    watch, watcher = Stopwatch(), watcher or Unwatched()
+    watch, callback = Stopwatch(), callback or DemoCallback()
     task = replace(PHOTOS if photos else DIGITS, **changes)
     place = _next_free() if out is None else Path(out)
     Run.refuse_taken(place)
@@ -196,9 +183,9 @@ def demo(
     file = place / "demo.json"
     try:
         write_json(file, document)
-        watcher.task(document)
+        callback.on_task(document)
         options = _options(task, seed=seed, cache=cache, offline=offline)
-        fits = _fit_each(place, data["path"], task, options, watcher, document)
+        fits = _fit_each(place, data["path"], task, options, callback, document)
         against = _against_control(fits)
         for row in document["strategies"]:
             row["against_scratch"] = against.get(row["strategy"])
@@ -211,7 +198,7 @@ def demo(
             document["chart"] = os.fspath(chart)
         except ChartError as error:
             document["chart"] = None
-            watcher.say(str(error))
+            callback.on_message(str(error))
         document["seconds"] = watch.seconds([])["total"]
         document["next"] = "graft fit DIR"
         document["state"] = "done"
@@ -289,7 +276,7 @@ def _fit_each(
     data: str,
     task: Task,
     options: Mapping[str, Any],
-    watcher: Watcher,
+    callback: DemoCallback,
     document: dict[str, Any],
 ) -> dict[str, Fit]:
     """Run the strategies one after the other; each appears in the document as soon as it is done.
@@ -298,7 +285,7 @@ def _fit_each(
     """
     fits: dict[str, Fit] = {}
     for strategy in COMPARED:
-        watcher.begins(strategy)
+        callback.on_strategy_begin(strategy)
         own: dict[str, Any] = {} if strategy == "probe" else {"epochs": task.epochs}
         if strategy != CONTROL:
             own["weights"] = task.weights
@@ -306,14 +293,14 @@ def _fit_each(
             data,
             out=place / strategy,
             strategy=strategy,
-            listener=watcher,
+            callbacks=[callback],
             **options,
             **own,
         )
         row = _row(fits[strategy].result)
         document["strategies"].append(row)
         write_json(place / "demo.json", document)
-        watcher.ends(row)
+        callback.on_strategy_end(row)
     return fits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from graft.report.html import write_report
 from graft.run import Run, next_folder
 from graft.strategies import Plan
 from graft.timing import Stopwatch
-from graft.training import Listener, Silent, Trainer, learning_rate, require_device
+from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
 from graft.workflows.choose import settle_backbone
 from graft.workflows.conclude import conclude
@@ -69,7 +69,7 @@ def fit(
     environ: Mapping[str, str] | None = None,
     resume: bool = False,
     explain: bool = False,
-    listener: Listener | None = None,
+    callbacks: Sequence[Callback] = (),
     **overrides: Any,
 ) -> Fit:
     """Adapt a pre-trained backbone to a folder of images.
@@ -82,8 +82,8 @@ def fit(
         environ: Variables such as `GRAFT_LR`; the command line passes `os.environ`.
         resume: Continue the run in `out` from its newest checkpoint, to the same weights as if it
             had never stopped. A run that is done is returned as it is.
-        explain: Tell the listener what is cached where, and why.
-        listener: Hears of the progress; None is silent.
+        explain: Say what is cached where, and why.
+        callbacks: Called with the progress; see `graft.Callback`.
         overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
             `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`. Without a
             backbone the best that is available here is taken, and recorded in the run's recipe;
@@ -102,12 +102,12 @@ def fit(
         >>> fitted.classifier.predict("photo.jpg")[0].label  # doctest: +SKIP
         'ants'
     """
-    watch, listener = Stopwatch(), listener or Silent()
+    watch, message = Stopwatch(), partial(notify, callbacks, "on_message")
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     if not resume:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
-        with _start(recipe, out, watch, listener) as job:
-            return _carry_out(job, listener, watch, explain)
+        with _start(recipe, out, watch, message) as job:
+            return _carry_out(job, callbacks, watch, explain)
     if out is None or config is not None:
         raise RecipeError(
             "--resume continues the run in --out with that run's own recipe.",
@@ -117,10 +117,10 @@ def fit(
         job = _reopen(run, flags, sets, watch)
         state = run.state()
         if state["state"] != "done":
-            return _carry_out(job, listener, watch, explain)
+            return _carry_out(job, callbacks, watch, explain)
         if not run.report.exists():  # killed between the last number and the page that shows it
             write_report(run.folder)
-        listener.say(f"The run in '{out}' is already done.")
+        message(f"The run in '{out}' is already done.")
         return Fit(run.folder, Model.load(run.folder), state["result"])
 
 
@@ -196,7 +196,10 @@ class _Job:
 
 @contextlib.contextmanager
 def _start(
-    recipe: Recipe, out: str | os.PathLike[str] | None, watch: Stopwatch, listener: Listener
+    recipe: Recipe,
+    out: str | os.PathLike[str] | None,
+    watch: Stopwatch,
+    message: Callable[[str], None],
 ) -> Iterator[_Job]:
     """Prepare a new run and hold it. What is quick to refuse comes before the images are read."""
     out = recipe.out if out is None else out
@@ -210,7 +213,7 @@ def _start(
 
     recipe, choice = settle_backbone(recipe, lambda: len(read()[0].readable))
     if choice is not None and not choice.makeshift:
-        listener.say(choice.words)
+        message(choice.words)
     drafted = draft(recipe)
     plan = choose_plan(recipe, drafted.outline())
     manifest, warnings = read()
@@ -266,32 +269,34 @@ def _difference(recorded: Recipe, wanted: Recipe) -> str:
     raise AssertionError("the recipes are equal")
 
 
-def _carry_out(job: _Job, listener: Listener, watch: Stopwatch, explain: bool) -> Fit:
+def _carry_out(job: _Job, callbacks: Sequence[Callback], watch: Stopwatch, explain: bool) -> Fit:
     """Train, measure and write, and leave `run.json` saying how it ended."""
-    run = job.run
-    with recorded(run, "fit", listener):
+    run, message = job.run, partial(notify, callbacks, "on_message")
+    with recorded(run, "fit", message):
         for warning in job.warnings:
-            listener.say(warning)
+            message(warning)
         cache = FeatureCache.at(
             feature_cache(job.recipe.cache),
-            told=(lambda kept: listener.say(str(kept))) if explain else None,
+            on_decision=(lambda kept: message(str(kept))) if explain else None,
         )
-        trainer = _trainer(job, cache, listener, watch)
+        trainer = _trainer(job, cache, callbacks, watch)
         try:
             trainer.train()
         except KeyboardInterrupt:
             # Let the work so far be used: the same files, without the one look at the test images.
             if trainer.position.best is not None:
                 conclude(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
-                listener.say(f"The best model so far is in {run.model}.")
+                message(f"The best model so far is in {run.model}.")
             raise
         for refusal in cache.finish():
-            listener.say(f"Not everything is kept for later runs: {refusal}")
+            message(f"Not everything is kept for later runs: {refusal}")
         result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
-    return Fit(run.folder, trainer.classifier, result)
+    return Fit(run.folder, trainer.model, result)
 
 
-def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatch) -> Trainer:
+def _trainer(
+    job: _Job, cache: FeatureCache, callbacks: Sequence[Callback], watch: Stopwatch
+) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
     classifier = graft_head(recipe, job.backbone, manifest.classes)
     images, val_images = manifest.subset("train"), manifest.subset("val")
@@ -319,6 +324,6 @@ def _trainer(job: _Job, cache: FeatureCache, listener: Listener, watch: Stopwatc
         device=recipe.device,
         folder=job.run.folder,
         resume=job.resume,
-        listener=listener,
+        callbacks=callbacks,
         watch=watch,
     )

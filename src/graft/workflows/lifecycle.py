@@ -13,7 +13,6 @@ from typing import Any
 from graft.errors import DataError, GraftError, RecipeError
 from graft.files import locked, refusals_are_named, sweep, writable_path
 from graft.run import Run, keep_lines, now, this_process
-from graft.training import Listener
 from graft.training.checkpoints import Checkpoints
 
 
@@ -78,14 +77,14 @@ def resumed_run(out: str | os.PathLike[str], verb: str) -> Iterator[Run]:
 
 
 @contextmanager
-def recorded(run: Run, verb: str, listener: Listener) -> Iterator[None]:
+def recorded(run: Run, verb: str, message: Callable[[str], None]) -> Iterator[None]:
     """Leave `run.json` saying how the run ended, whatever ends it."""
     run.update(state="running", error=None, process=this_process())
     try:
         yield
     except KeyboardInterrupt:
         _ended(run, state="interrupted")
-        listener.say(f"Continue with: graft {verb} --resume --out {shlex.quote(str(run.folder))}")
+        message(f"Continue with: graft {verb} --resume --out {shlex.quote(str(run.folder))}")
         raise
     except BaseException as error:
         _ended(run, state="failed", error=str(error))

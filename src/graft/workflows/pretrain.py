@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name, load_backbone
 from graft.backbones.providers import SHIPPED_WEIGHTS
 from graft.backbones.saved import save_backbone
-from graft.config import resolve_as, write_yaml
+from graft.config import TrainingOptions, resolve_as, write_yaml
 from graft.data.augment import Augmentation, augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
@@ -27,23 +28,25 @@ from graft.data.unchanged import require_unchanged
 from graft.data.unlabelled import scan_unlabelled
 from graft.errors import RecipeError
 from graft.isolation import isolated
+from graft.model import Model
 from graft.network import staying_offline
 from graft.pretraining.barlow_twins import BarlowTwins
 from graft.pretraining.contrast import BetweenViews
+from graft.pretraining.monitor import CollapseMonitor
 from graft.pretraining.nt_xent import NTXent
 from graft.pretraining.pair_loss import PairLoss
 from graft.pretraining.pictures import FolderPictures, GeneratedPictures, Pictures
-from graft.pretraining.pretrainer import PretextObjective, Pretrainer, learning_rate
+from graft.pretraining.pretext import Pretext, learning_rate, pretraining_plan
 from graft.pretraining.projector import make_projector, projector_widths
 from graft.pretraining.recipe import MethodOptions, PretrainRecipe
 from graft.pretraining.supervised import FactorHeads, Factors
 from graft.pretraining.vicreg import VICReg
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
-from graft.run import Run, next_folder, now, read_lines
-from graft.tasks import Classification
+from graft.run import Run, next_folder, now
+from graft.tasks import Classification, Objective
 from graft.timing import Stopwatch
-from graft.training import Listener, Silent, require_device
+from graft.training import Callback, Trainer, notify, require_device
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 
 FREE_ON_RESUME = ("offline", "workers")
@@ -76,7 +79,7 @@ def pretrain(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     resume: bool = False,
-    listener: Listener | None = None,
+    callbacks: Sequence[Callback] = (),
     **overrides: Any,
 ) -> Pretrained:
     """Train a backbone without the task that it is for.
@@ -90,7 +93,7 @@ def pretrain(
         environ: Variables such as `GRAFT_LR`; the command line passes `os.environ`.
         resume: Continue the run in `out` after its last whole epoch, to the same weights as if it
             had never stopped.
-        listener: Hears of the progress; None is silent.
+        callbacks: Called with the progress; see `graft.Callback`.
         overrides: Any option by its flag name: `method="simclr"`, `epochs=5`, `start="random"`, …
             See `graft.pretraining.recipe`.
 
@@ -102,7 +105,7 @@ def pretrain(
         DivergedError: Training did not stay finite, or the features collapsed.
         KeyboardInterrupt: Ctrl-C; the backbone after the last whole epoch is in `RUN/model`.
     """
-    watch, listener = Stopwatch(), listener or Silent()
+    watch, message = Stopwatch(), partial(notify, callbacks, "on_message")
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     if resume:
         if out is None or config is not None:
@@ -114,7 +117,7 @@ def pretrain(
             recipe = _reopen(run, flags, sets)
             state = run.state()
             if state["state"] == "done":
-                listener.say(f"The run in '{out}' is already done.")
+                message(f"The run in '{out}' is already done.")
                 return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
             manifest = None
             if recipe.data.path:
@@ -122,7 +125,7 @@ def pretrain(
                     manifest = Manifest.load(run.manifest)
                     require_unchanged(manifest)
             backbone = _backbone(recipe)
-            return _carry_out(run, recipe, backbone, manifest, [], True, listener, watch)
+            return _carry_out(run, recipe, backbone, manifest, [], True, callbacks, watch)
     recipe = _complete(
         resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
     )
@@ -147,7 +150,7 @@ def pretrain(
             manifest.save(run.manifest)
 
     with new_run(out, seed=recipe.seed, write=write) as run:
-        return _carry_out(run, recipe, backbone, manifest, warnings, False, listener, watch)
+        return _carry_out(run, recipe, backbone, manifest, warnings, False, callbacks, watch)
 
 
 def _file(config: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
@@ -246,39 +249,40 @@ def _carry_out(
     manifest: Manifest | None,
     warnings: list[str],
     resume: bool,
-    listener: Listener,
+    callbacks: Sequence[Callback],
     watch: Stopwatch,
 ) -> Pretrained:
-    with recorded(run, "pretrain", listener):
+    message = partial(notify, callbacks, "on_message")
+    with recorded(run, "pretrain", message):
         for warning in warnings:
-            listener.say(warning)
+            message(warning)
         pictures = _pictures(recipe, backbone, manifest)
         head, objective = _task(recipe, backbone, pictures)
-        trainer = Pretrainer(
-            backbone,
+        monitor = CollapseMonitor(pictures.held_out)
+        trainer = Trainer(
+            Model(backbone, head, Pretext(objective)),
+            pretraining_plan(backbone, recipe.training.epochs),
             pictures,
-            head,
-            objective,
-            options=recipe.training,
-            fresh=recipe.backbone.start == "random",
+            options=TrainingOptions(**recipe.training.model_dump()),
+            callbacks=[monitor, *callbacks],
             seed=recipe.seed,
             device=recipe.device,
             folder=run.folder,
             resume=resume,
-            listener=listener,
+            keep="last",
             watch=watch,
         )
         try:
             trainer.train()
         except KeyboardInterrupt:
             if trainer.position.epoch:
-                trainer.back_to_last_epoch()
+                trainer.restore()
                 save_backbone(backbone, run.model)
-                listener.say(f"The backbone so far is in {run.model}.")
+                message(f"The backbone so far is in {run.model}.")
             raise
         backbone.module.cpu()
         save_backbone(backbone, run.model)
-        result = _result(run, recipe, backbone, trainer, warnings, watch)
+        result = _result(run, recipe, backbone, trainer, monitor, warnings, watch)
         run.update(state="done", finished=now(), result=result)
     return Pretrained(run.folder, load_backbone(str(run.folder)), result)
 
@@ -330,7 +334,7 @@ def _changes(recipe: PretrainRecipe, backbone: Backbone) -> Augmentation | None:
 
 def _task(
     recipe: PretrainRecipe, backbone: Backbone, pictures: Pictures
-) -> tuple[nn.Module, PretextObjective]:
+) -> tuple[nn.Module, Objective]:
     method = recipe.method
     if method.name == SUPERVISED:
         names = tuple(pictures.factors)
@@ -355,11 +359,12 @@ def _result(
     run: Run,
     recipe: PretrainRecipe,
     backbone: Backbone,
-    trainer: Pretrainer,
+    trainer: Trainer,
+    monitor: CollapseMonitor,
     warnings: list[str],
     watch: Stopwatch,
 ) -> dict[str, Any]:
-    assert trainer.collapse is not None, "an epoch was done"
+    assert monitor.collapse is not None, "measured at the end of training"
     return {
         "run": str(run.folder),
         "backbone": backbone.name,
@@ -367,12 +372,12 @@ def _result(
         "start": recipe.backbone.start,
         "data": recipe.data.path or "generated",
         "epochs": trainer.position.epoch,
-        "pictures_per_epoch": len(trainer.pictures) * recipe.training.batch_size,
+        "pictures_per_epoch": len(trainer.train_loader) * recipe.training.batch_size,
         "parameters": sum(p.numel() for p in backbone.module.parameters()),
-        "known": [line["known"] for line in read_lines(run.metrics)][-1],
-        "spread": trainer.collapse.std,
-        "effective_rank": trainer.collapse.rank,
-        "collapse": trainer.collapse.words,
+        "known": trainer.history[-1]["known"],
+        "spread": monitor.collapse.std,
+        "effective_rank": monitor.collapse.rank,
+        "collapse": monitor.collapse.words,
         "seconds": watch.seconds(["data", "train", "evaluate"]),
         "warnings": warnings,
     }

@@ -10,17 +10,17 @@ from graft.data.loader import Loader
 from graft.heads.linear import LinearHead
 from graft.model import Classifier
 from graft.strategies import make_plan
-from graft.training import Silent, Trainer
+from graft.training import Callback, Trainer
 from tests.training.networks import make_backbone
 
 
-class Hears(Silent):
+class Hears(Callback):
     """Remembers what is said."""
 
     def __init__(self):
         self.said = []
 
-    def say(self, words):
+    def on_message(self, words):
         self.said.append(words)
 
 
@@ -42,7 +42,7 @@ def probe(manifest):
             classifier.loader(manifest.subset("val")),
             cache=cache,
             device="cpu",
-            listener=listener,
+            callbacks=[listener],
         )
         trainer.train()
         return trainer, listener.said
@@ -51,7 +51,7 @@ def probe(manifest):
 
 
 def weights(trainer):
-    return trainer.classifier.head.linear.weight
+    return trainer.model.head.linear.weight
 
 
 def test_a_cold_cache_a_full_one_and_none_give_the_same_head(probe, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 
-import graft.training.feed as module
 from graft.cache.feature_cache import FeatureCache
 from graft.config import TrainingOptions
 from graft.data.augment import augmentation
 from graft.data.loader import Loader
+from graft.errors import BackboneError
 from graft.heads.linear import LinearHead
 from graft.model import Classifier
 from graft.strategies import HEAD, STRATEGIES, Phase, Plan, make_plan
-from graft.training import Silent, Trainer
-from graft.training.inputs import Pictures
+from graft.training import Callback, Trainer
+from graft.training.features import FeatureSource
 from tests.training.networks import backbones, make_backbone
 
 property_test = settings(
@@ -32,25 +33,30 @@ property_test = settings(
 )
 
 
-class Last(Silent):
+class Last(Callback):
     """Remembers the weights as the last epoch ends, before the best ones are put back."""
 
     def __init__(self):
         self.trainer, self.state, self.said = None, {}, []
 
-    def result(self, line):
-        state = self.trainer.classifier.state_dict()
+    def on_epoch_end(self, trainer, line):
+        state = self.trainer.model.state_dict()
         self.state = {name: tensor.clone() for name, tensor in state.items()}
 
-    def say(self, words):
+    def on_message(self, words):
         self.said.append(words)
 
 
-class Direct(Pictures):
-    """The whole network on pictures, in the place of rows at the cut."""
+@contextmanager
+def directly():
+    """Run the whole network on images, in the place of activations at the cut."""
 
-    def __init__(self, classifier, model, train, val, views):
-        super().__init__(classifier, model, train.loader, val.loader)
+    def refuse(*_):
+        raise BackboneError("not today.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FeatureSource, "_at_cut", refuse)
+        yield
 
 
 def train(manifest, backbone, plan, cache, *, augment="none", options=None):
@@ -78,7 +84,7 @@ def train(manifest, backbone, plan, cache, *, augment="none", options=None):
         options=options or TrainingOptions(optimizer="sgd", lr=0.01, batch_size=8, clip=1),
         cache=cache,
         device="cpu",
-        listener=listener,
+        callbacks=[listener],
     )
     trainer.train()
     return listener
@@ -129,8 +135,7 @@ def test_training_above_the_cut_gives_the_weights_of_training_the_whole_network(
     backbone = data.draw(backbones)
     plan = data.draw(plans([stage.name for stage in backbone.stages]))
     cached = train(manifest, backbone, plan, FeatureCache())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "Rows", Direct)
+    with directly():
         direct = train(manifest, backbone, plan, FeatureCache())
     assert not cached.said
     assert distance(cached.state, direct.state) < 1e-5
@@ -143,9 +148,8 @@ def test_every_strategy_gets_the_weights_of_the_direct_way(manifest, strategy):
     plan = make_plan(strategy, [stage.name for stage in backbone.stages], epochs=epochs)
     options = TrainingOptions(batch_size=8, label_smoothing=0.1)
     runs = []
-    for way in (module.Rows, Direct):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "Rows", way)
+    for way in (nullcontext, directly):
+        with way():
             runs.append(
                 train(manifest, backbone, plan, None, augment="basic", options=options).state
             )
