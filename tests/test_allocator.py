@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from graft import allocator
-from graft.allocator import keep_freed_memory
+from graft import host as allocator
+from graft.host import keep_freed_memory
 
 # The blocks of malloc that lie in mappings of their own: none once freed memory is kept.
 MAPPED = """
@@ -41,7 +41,7 @@ def run(code: str) -> str:
 
 @glibc
 def test_it_holds_for_the_process():
-    ask = "from graft.allocator import keep_freed_memory\nassert keep_freed_memory()\n"
+    ask = "from graft.host import keep_freed_memory\nassert keep_freed_memory()\n"
     assert run(MAPPED) == "given back"
     assert run(ask + MAPPED) == "kept"
 

@@ -14,9 +14,8 @@ from urllib.request import Request
 import pytest
 
 from graft import download as module
-from graft.download import _SafeRedirects, download
+from graft.download import _SafeRedirects, download, staying_offline
 from graft.errors import ResourceError
-from graft.network import staying_offline
 from tests.http_server import Answer, Serve
 
 CONTENT = bytes(range(256)) * 4_000

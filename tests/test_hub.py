@@ -19,9 +19,9 @@ import pytest
 from huggingface_hub import constants
 
 from graft.data.scan import scan
+from graft.download import staying_offline
 from graft.errors import BackboneError, DataError, ResourceError
 from graft.hub import hub_file, hub_folder
-from graft.network import staying_offline
 from tests.conftest import MakePhoto
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -17,7 +17,7 @@ from torch import nn
 
 import graft
 from graft.backbones.build import build_without_values
-from graft.isolation import isolated
+from graft.host import isolated
 from tests.workflows.conftest import photos
 
 __all__ = ["photos"]

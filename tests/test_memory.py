@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graft import memory
+from graft import machine as memory
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graft.network import VARIABLES, offline, staying_offline
+from graft.download import VARIABLES, offline, staying_offline
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from graft import timing
+from graft import machine as timing
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ from timm.models import get_pretrained_cfg
 from torchvision import models
 
 from graft.backbones.build import build_without_values
-from graft.backbones.cost import count_gflops, count_parameters
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import SHIPPED_WEIGHTS, find_provider
 from graft.backbones.providers.graft import weights_file
 from graft.errors import BackboneError
 from graft.files import replacing
+from graft.zoo.description import count_gflops, count_parameters
 
-FACTS = Path(__file__).parents[1] / "src/graft/backbones/catalogue/facts.json"
+FACTS = Path(__file__).parents[1] / "src/graft/zoo/facts.json"
 
 # Family: architectures of torchvision (all of them), architectures of timm (a choice; its VGGs have
 # torchvision's weights).

@@ -13,7 +13,7 @@ import graft
 from graft.config import TrainingOptions
 from graft.data.augment import augmentation
 from graft.data.loader import Batch
-from graft.data.pixel_cache import PixelCache
+from graft.data.prefetch import PixelCache
 
 
 class InTurns(graft.Loader):

@@ -10,7 +10,7 @@ from setting import open_classifier, open_images, parser, report
 from torch import Tensor, nn
 
 import graft
-from graft.cache.frozen import FrozenPrefix
+from graft.cache.activations import FrozenPrefix
 from graft.strategies import HEAD
 
 EAGER_BATCH = 32
@@ -60,7 +60,7 @@ def extracted(how: str, classifier: graft.Classifier, batches: Iterator[Tensor])
 def solved(how: str, train: Tensor, labels: Tensor, val: Tensor, classes: int) -> Tensor:
     """Return the classes predicted for the validation features."""
     if how == "graft":
-        from graft.heads.solve import solve
+        from graft.probe.solve import solve
 
         found = solve(train, labels, classes)
         return (val @ found.weight.T + found.bias).argmax(dim=1)

@@ -10,8 +10,8 @@ import time
 
 from setting import open_classifier, open_images, parser, report
 
-from graft.allocator import keep_freed_memory
-from graft.cache.frozen import FrozenPrefix
+from graft.cache.activations import FrozenPrefix
+from graft.host import keep_freed_memory
 from graft.strategies import HEAD
 
 

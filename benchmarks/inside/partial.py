@@ -13,9 +13,9 @@ import torch
 from setting import BACKBONE, epochs_of, open_classifier, open_images, parser, report
 
 import graft
-from graft.allocator import keep_freed_memory
 from graft.backbones.cut import Cut
 from graft.config import TrainingOptions
+from graft.host import keep_freed_memory
 from graft.training import build_optimizer, learning_rate
 from graft.training.freezing import apply_phase
 from graft.training.optimizers import set_rates

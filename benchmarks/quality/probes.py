@@ -18,7 +18,7 @@ from benchmarks.quality.hog import hog
 from benchmarks.quality.tasks import Task
 from graft.data.decode import decode
 from graft.data.preprocess import Preprocess
-from graft.heads.solve import solve
+from graft.probe.solve import solve
 
 PIXEL_SIDE = 32
 HOG_SIDE = 64

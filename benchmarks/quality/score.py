@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from graft.evaluation.interval import wilson_interval
+from graft.evaluation.intervals import wilson_interval
 
 
 @dataclass(frozen=True)

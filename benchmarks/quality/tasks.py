@@ -14,9 +14,8 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.place import SHARED, MissingError
 from graft.data.decode import Readable
-from graft.data.manifest import Manifest, Sample
+from graft.data.manifest import Manifest, Sample, assign_splits
 from graft.data.scan import scan
-from graft.data.split import assign_splits
 
 SEED = 0
 TEST_SHARE = 0.2

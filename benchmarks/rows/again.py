@@ -62,7 +62,7 @@ def findings(place: Place) -> list[Finding]:
 
 def _searched() -> tuple[int, int]:
     """Return how many strengths and folds Graft tries by default."""
-    from graft.heads.solve import solve
+    from graft.probe.solve import solve
 
     defaults = inspect.signature(solve).parameters
     return len(defaults["strengths"].default), int(defaults["folds"].default)

@@ -21,7 +21,7 @@ def findings(place: Place) -> list[Finding]:
     from benchmarks.quality.candidate import Candidate
     from benchmarks.quality.measure import Scope, measure
     from benchmarks.quality.tasks import TASKS
-    from graft.network import staying_offline
+    from graft.download import staying_offline
 
     scope = Scope()
     if place.quick:

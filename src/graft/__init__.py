@@ -18,18 +18,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from graft.backbones.backbone import Backbone
-    from graft.backbones.catalogue.entry import Entry
-    from graft.backbones.description import describe
     from graft.backbones.load import load_backbone
     from graft.config import Recipe
     from graft.data.augment import augmentation
     from graft.data.check import check
     from graft.data.decode import decode
     from graft.data.loader import Loader
-    from graft.data.manifest import Manifest
+    from graft.data.manifest import Manifest, assign_splits
     from graft.data.preprocess import Preprocess
     from graft.data.scan import scan
-    from graft.data.split import assign_splits
     from graft.heads.linear import LinearHead
     from graft.inference import Predictor
     from graft.model import Classifier, Model, load
@@ -43,26 +40,37 @@ if TYPE_CHECKING:
     from graft.workflows.predict import predict
     from graft.workflows.pretrain import Pretrained, pretrain
     from graft.workflows.zoo import zoo
+    from graft.zoo.catalogue import Entry
+    from graft.zoo.description import describe
 
 _ROOMS = {
     "graft.backbones.backbone": ("Backbone",),
-    "graft.backbones.catalogue.entry": ("Entry",),
-    "graft.backbones.description": ("describe",),
     "graft.backbones.load": ("load_backbone",),
-    "graft.inference": ("Predictor",),
-    "graft.model": ("Classifier", "Model", "load"),
     "graft.config": ("Recipe",),
     "graft.data.augment": ("augmentation",),
     "graft.data.check": ("check",),
     "graft.data.decode": ("decode",),
     "graft.data.loader": ("Loader",),
-    "graft.data.manifest": ("Manifest",),
+    "graft.data.manifest": (
+        "Manifest",
+        "assign_splits",
+    ),
     "graft.data.preprocess": ("Preprocess",),
     "graft.data.scan": ("scan",),
-    "graft.data.split": ("assign_splits",),
     "graft.heads.linear": ("LinearHead",),
+    "graft.inference": ("Predictor",),
+    "graft.model": (
+        "Classifier",
+        "Model",
+        "load",
+    ),
     "graft.samples": ("write_samples",),
-    "graft.strategies": ("Phase", "Plan", "StrategyOptions", "make_plan"),
+    "graft.strategies": (
+        "Phase",
+        "Plan",
+        "StrategyOptions",
+        "make_plan",
+    ),
     "graft.tasks": (
         "Classification",
         "CrossEntropy",
@@ -71,13 +79,24 @@ _ROOMS = {
         "Prediction",
         "Task",
     ),
-    "graft.training": ("Callback", "Trainer"),
+    "graft.training": (
+        "Callback",
+        "Trainer",
+    ),
     "graft.workflows.demo": ("demo",),
     "graft.workflows.evaluate": ("evaluate",),
-    "graft.workflows.fit": ("Fit", "fit"),
+    "graft.workflows.fit": (
+        "Fit",
+        "fit",
+    ),
     "graft.workflows.predict": ("predict",),
-    "graft.workflows.pretrain": ("Pretrained", "pretrain"),
+    "graft.workflows.pretrain": (
+        "Pretrained",
+        "pretrain",
+    ),
     "graft.workflows.zoo": ("zoo",),
+    "graft.zoo.catalogue": ("Entry",),
+    "graft.zoo.description": ("describe",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -215,7 +215,7 @@ class TrainingOptions(OptimizerOptions):
 class Recipe(Section):
     """Every option of a run.
 
-    `backbone.name` is None until a workflow chooses one (see `graft.workflows.choose`); the recipe
+    `backbone.name` is None until a workflow chooses one (see `graft.zoo.choose`); the recipe
     that a run records names it.
 
     Example:

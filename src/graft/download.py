@@ -1,16 +1,14 @@
-"""A file from the network, once: whole and checked under its name, or not there at all.
-
-The transfer is that of `urllib`, beneath which `torch.hub` downloads too. What is added is a
-time-out, another attempt after a passing failure, the size, the SHA-256 and the atomic rename.
-"""
+"""Downloads: any file, whole and checked, or refused where the network may not be used."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from http.client import HTTPException, HTTPMessage, InvalidURL
 from pathlib import Path, PurePosixPath
@@ -22,7 +20,47 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from graft.errors import ResourceError
 from graft.files import refusals_are_named, replacing
 from graft.files import sha256 as sha256_of
-from graft.network import offline
+
+VARIABLES = ("GRAFT_OFFLINE", "HF_HUB_OFFLINE")
+"""Environment variables that keep Graft offline: its own, and that of the Hugging Face tools."""
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_asked_to_stay: ContextVar[bool] = ContextVar("asked_to_stay_offline", default=False)
+
+
+def offline() -> bool:
+    """Return whether nothing may be asked of the network.
+
+    That is so inside `staying_offline()`, and wherever GRAFT_OFFLINE or HF_HUB_OFFLINE is 1 (true,
+    yes, on).
+
+    Example:
+        >>> with staying_offline():
+        ...     offline()
+        True
+    """
+    return _asked_to_stay.get() or any(
+        os.environ.get(name, "").strip().casefold() in _YES for name in VARIABLES
+    )
+
+
+@contextmanager
+def staying_offline(wanted: bool = True) -> Iterator[None]:
+    """Ask nothing of the network inside the block.
+
+    Threads that are started inside do not inherit it; it is meant for the workflows, which fetch
+    what they need before they start any.
+
+    Args:
+        wanted: What `--offline` says. False changes nothing: where the environment or an outer
+            block keeps Graft offline, it stays so.
+    """
+    token = _asked_to_stay.set(wanted or _asked_to_stay.get())
+    try:
+        yield
+    finally:
+        _asked_to_stay.reset(token)
+
 
 BLOCK = 1 << 18
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from graft.download import offline
 from graft.errors import BackboneError, DataError, GraftError, ResourceError
 from graft.files import refusals_are_named, sha256
-from graft.network import offline
 
 Kind = Literal["model", "dataset"]
 MISSING: dict[Kind, type[GraftError]] = {"model": BackboneError, "dataset": DataError}

@@ -21,8 +21,8 @@ from graft.data.manifest import Sample
 from graft.errors import BackboneError, DataError
 from graft.files import refusals_are_named, replacing
 from graft.heads import build_head
+from graft.host import isolated
 from graft.inference import Grafted, Predictor, eval_batch
-from graft.isolation import isolated
 from graft.model_folder import DAMAGED, write_facts
 from graft.strategies import HEAD
 from graft.tasks import Classification, Task, build_task
@@ -30,7 +30,7 @@ from graft.tasks import Classification, Task, build_task
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from graft.data.pixel_cache import PixelCache
+    from graft.data.prefetch import PixelCache
     from graft.heads import Head
 
 

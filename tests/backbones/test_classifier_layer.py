@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graft.backbones.anatomy import dissect
-from graft.backbones.classifier_layer import find_classifier
+from graft.backbones.architecture import dissect, find_classifier
 from graft.backbones.load import load_backbone
 from graft.backbones.trace import trace
 from graft.data.preprocess import Preprocess

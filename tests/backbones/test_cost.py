@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from graft.backbones.build import build_without_values
-from graft.backbones.catalogue.facts import find
-from graft.backbones.cost import count_gflops, count_parameters
 from graft.backbones.providers import find_provider
+from graft.zoo.catalogue import find
+from graft.zoo.description import count_gflops, count_parameters
 
 
 @pytest.mark.parametrize(

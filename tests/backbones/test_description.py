@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from graft.backbones.description import describe
 from graft.backbones.trace import is_spatial
 from graft.errors import BackboneError
+from graft.zoo.description import describe
 
 NAMES = ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "vit_b_32"]
 

@@ -15,11 +15,11 @@ import torch
 from tests.http_server import Answer, Serve
 
 from graft.backbones.build import build
-from graft.backbones.download import cached_download
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider, torchvision
+from graft.backbones.weights import cached_download
+from graft.download import staying_offline
 from graft.errors import ResourceError
-from graft.network import staying_offline
 
 CONTENT = b"weights" * 50_000
 HASH = hashlib.sha256(CONTENT).hexdigest()

@@ -10,9 +10,9 @@ import torch
 from tests.backbones import hugging_face, proof
 from torch import nn
 
+from graft.backbones.architecture import remove
 from graft.backbones.backbone import Backbone
 from graft.backbones.build import build
-from graft.backbones.classifier_layer import remove
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider, split_name
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import VisionTransformer
 
-from graft.backbones.grad_cam_layer import find_grad_cam_layer
 from graft.errors import BackboneError
+from graft.zoo.description import find_grad_cam_layer
 
 
 def tiny_vit() -> nn.Module:

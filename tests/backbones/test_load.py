@@ -9,8 +9,8 @@ import torch
 
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name, load_backbone
+from graft.download import staying_offline
 from graft.errors import BackboneError
-from graft.network import staying_offline
 
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_v2", 1280), ("squeezenet1_1", 512)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from graft.backbones.norm_layers import find_norm_layers
+from graft.zoo.description import find_norm_layers
 
 
 class BiasFreeLayerNorm(nn.Module):

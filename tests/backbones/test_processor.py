@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import transformers as hf
 
-from graft.backbones.processor import read_processor
+from graft.backbones.providers.hf_processor import read_processor
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError
 

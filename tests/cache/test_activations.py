@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graft.cache.activations import CLEAN, Activations
-from graft.cache.frozen import FrozenPrefix
+from graft.cache.activations import CLEAN, Activations, FrozenPrefix
 from graft.cache.storage import DiskStorage, MemoryStorage
 from graft.cache.store import Store
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from graft.cache.activations import FrozenPrefix
 from graft.cache.feature_cache import FeatureCache
-from graft.cache.frozen import FrozenPrefix
 
 
 def ask(cache, loader, prefix, weights="abc", uses=1):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graft.backbones.cut import Cut
-from graft.cache.frozen import FrozenPrefix
+from graft.cache.activations import FrozenPrefix
 from graft.strategies import HEAD
 from tests.training.networks import backbones, make_backbone
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from graft.cache.storage import DiskStorage
 from graft.cache.store import Store
-from graft.report.cache_table import amount, print_cache
+from graft.report.tables import amount, print_cache
 
 DAY = 86400
 OTHERS = (

@@ -48,7 +48,7 @@ def test_a_folder_in_use_exits_with_2(graft_cli, tmp_path):
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_on_a_terminal_it_is_drawn_with_colour_unless_that_is_unwanted(no_colour):
     code = (
-        "from graft.cli.board import Board\nfrom graft.cli.console import err\n"
+        "from graft.cli.progress import Board\nfrom graft.cli.failing import err\n"
         "with Board(err()) as board:\n"
         "    board._progress.start()\n"
         "    board.on_strategy_begin('probe')\n"

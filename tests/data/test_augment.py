@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graft.data.augment import PRESETS, TRANSFORMS, Augmentation, augmentation
+from graft.data.augment import PRESETS, TRANSFORMS, Augmentation, RandAugment, augmentation
 from graft.data.preprocess import Preprocess
-from graft.data.rand_augment import RandAugment
 from graft.data.transforms import HorizontalFlip, RandomResizedCrop, Rotation
 from graft.errors import RecipeError
 

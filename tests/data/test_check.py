@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from graft.data.check import check
-from graft.data.manifest import Manifest, Sample
+from graft.data.manifest import Manifest, Sample, assign_splits
 from graft.data.scan import scan
-from graft.data.split import assign_splits
 from graft.errors import DataError
 
 SOUND = {"train/ants": 6, "train/bees": 6, "val/ants": 2, "val/bees": 2}

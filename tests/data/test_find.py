@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from graft.data.find import find_images, images_below
+from graft.data.layout import find_images, images_below
 from graft.errors import DataError
 
 

@@ -16,8 +16,8 @@ from tests.conftest import MakePhoto
 
 from graft.data import hub_dataset, hub_images
 from graft.data.hub_dataset import HubName, hub_name, is_saved_dataset
+from graft.data.manifest import assign_splits
 from graft.data.scan import locate, scan
-from graft.data.split import assign_splits
 from graft.errors import DataError, ResourceError
 
 datasets = pytest.importorskip("datasets", reason="the extra [datasets] is not installed")

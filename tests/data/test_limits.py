@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graft.data import limits
-from graft.data.convert import to_rgb
+from graft.data import read as limits
 from graft.data.decode import decode, examine
-from graft.data.limits import Budget
-from graft.data.reduction import whole_size
+from graft.data.read import Budget
+from graft.data.reduction import to_rgb, whole_size
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -145,7 +144,7 @@ def test_tiles_give_the_pixels_of_the_whole(monkeypatch, mode):
     if mode == "P":
         image.info["transparency"] = bytes(range(256))
     whole = to_rgb(image)
-    monkeypatch.setattr("graft.data.convert.TILE", 16)
+    monkeypatch.setattr("graft.data.reduction.TILE", 16)
     assert to_rgb(image).tobytes() == whole.tobytes()
     assert to_rgb(image, by=4).tobytes() == whole.reduce(4).tobytes()
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from graft.data.pixel_cache import LARGEST, PixelCache
-from graft.memory import available_memory
+from graft.data.prefetch import LARGEST, PixelCache
+from graft.machine import available_memory
 
 
 def picture(width: int = 10, height: int = 10) -> Image.Image:

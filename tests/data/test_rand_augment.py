@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from graft.data.rand_augment import OPERATIONS, RandAugment
+from graft.data.augment import OPERATIONS, RandAugment
 from graft.data.transforms import FILL
 from graft.errors import RecipeError
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graft.data.scan import find_images, locate, scan
-from graft.data.split import assign_splits
-from graft.data.unlabelled import scan_unlabelled
+from graft.data.manifest import assign_splits
+from graft.data.scan import find_images, locate, scan, scan_unlabelled
 from graft.errors import DataError, RecipeError
 
 

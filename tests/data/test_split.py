@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graft.data.manifest import Manifest, Sample
+from graft.data.manifest import Manifest, Sample, assign_splits
 from graft.data.scan import scan
-from graft.data.split import assign_splits
 from graft.errors import RecipeError
 
 

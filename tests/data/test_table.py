@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from graft.data.table import read_table
+from graft.data.layout import read_table
 from graft.errors import DataError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graft.data.threads import made_by_threads
+from graft.data.prefetch import made_by_threads
 
 
 @settings(deadline=None, max_examples=50)

@@ -3,7 +3,7 @@
 import pytest
 
 from graft.evaluation.diagnosis import diagnose
-from graft.evaluation.interval import Tally
+from graft.evaluation.intervals import Tally
 
 
 def tally(correct: int, images: int, copies: int = 1) -> Tally:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from graft.evaluation.interval import wilson_interval
+from graft.evaluation.intervals import wilson_interval
 
 
 @given(st.integers(1, 5000), st.floats(0, 1))

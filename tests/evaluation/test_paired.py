@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.evaluation.paired import difference_interval, holm, mcnemar
+from graft.evaluation.intervals import difference_interval, holm, mcnemar
 
 counts = st.integers(0, 60)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
 from graft.errors import RecipeError
-from graft.pretraining.barlow_twins import BarlowTwins
+from graft.pretraining.losses import BarlowTwins
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, pictures, widths = st.integers(0, 999), st.integers(3, 9), st.integers(1, 6)

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from graft.errors import DivergedError, RecipeError
-from graft.pretraining.barlow_twins import BarlowTwins
 from graft.pretraining.collapse import Collapse, measure_collapse
-from graft.pretraining.nt_xent import NTXent
-from graft.pretraining.projector import make_projector
-from graft.pretraining.vicreg import VICReg
+from graft.pretraining.heads import make_projector
+from graft.pretraining.losses import BarlowTwins, NTXent, VICReg
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 

@@ -1,8 +1,7 @@
 import torch
 
 from graft.data.loader import Batch
-from graft.pretraining.contrast import BetweenViews
-from graft.pretraining.nt_xent import NTXent
+from graft.pretraining.losses import BetweenViews, NTXent
 from graft.pretraining.views import SECOND
 from graft.tasks import Progress
 

@@ -9,9 +9,9 @@ from threading import Barrier, Event
 import pytest
 from PIL import Image
 
-from graft.data.pixel_cache import PixelCache
+from graft.data.prefetch import PixelCache
 from graft.errors import DataError
-from graft.pretraining.decode_once import DecodeOnce
+from graft.pretraining.views import DecodeOnce
 
 
 def test_a_picture_is_kept_until_its_second_view_and_no_longer():

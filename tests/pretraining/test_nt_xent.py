@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from graft.errors import RecipeError
-from graft.pretraining.nt_xent import NTXent
+from graft.pretraining.losses import NTXent
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, pictures, widths = st.integers(0, 999), st.integers(2, 7), st.integers(1, 6)

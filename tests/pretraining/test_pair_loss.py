@@ -8,9 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from graft.errors import RecipeError
-from graft.pretraining.barlow_twins import BarlowTwins
-from graft.pretraining.nt_xent import NTXent
-from graft.pretraining.vicreg import VICReg
+from graft.pretraining.losses import BarlowTwins, NTXent, VICReg
 
 every_loss = pytest.mark.parametrize("loss", [NTXent(), BarlowTwins(), VICReg()], ids=repr)
 few = settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))

@@ -5,7 +5,7 @@ from PIL import Image
 
 from graft.data.loader import Loader
 from graft.data.preprocess import Preprocess
-from graft.pretraining.pictures import FolderPictures, GeneratedPictures
+from graft.pretraining.images import FolderPictures, GeneratedPictures
 from graft.pretraining.views import SECOND, simclr_augmentation
 from graft.procedural import Scenes
 from graft.tasks import Classification

@@ -8,14 +8,12 @@ from graft.config import TrainingOptions
 from graft.data.preprocess import Preprocess
 from graft.errors import DivergedError
 from graft.model import Model
-from graft.pretraining.contrast import BetweenViews
+from graft.pretraining.heads import FactorHeads, Factors, make_projector
+from graft.pretraining.images import GeneratedPictures
+from graft.pretraining.losses import BetweenViews, VICReg
 from graft.pretraining.monitor import CollapseMonitor
-from graft.pretraining.pictures import GeneratedPictures
 from graft.pretraining.pretext import Pretext, pretraining_plan
-from graft.pretraining.projector import make_projector
 from graft.pretraining.recipe import PretrainOptions
-from graft.pretraining.supervised import FactorHeads, Factors
-from graft.pretraining.vicreg import VICReg
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
 from graft.training import Callback, Trainer

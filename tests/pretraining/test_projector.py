@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from graft.errors import RecipeError
-from graft.pretraining.projector import WIDTHS, make_projector, projector_widths
+from graft.pretraining.heads import WIDTHS, make_projector, projector_widths
 
 
 def kinds(module: nn.Module) -> list[type[nn.Module]]:

@@ -2,7 +2,7 @@ import torch
 from torch.nn import functional
 
 from graft.data.loader import Batch
-from graft.pretraining.supervised import FactorHeads, Factors
+from graft.pretraining.heads import FactorHeads, Factors
 from graft.procedural import UNSEEN
 from graft.tasks import Progress
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
 from graft.errors import RecipeError
-from graft.pretraining.vicreg import VICReg
+from graft.pretraining.losses import VICReg
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, pictures, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 6)

@@ -16,7 +16,7 @@ from graft.data.augment import augmentation
 from graft.data.decode import decode
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
-from graft.data.pixel_cache import PixelCache
+from graft.data.prefetch import PixelCache
 from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.data.transforms import ColorJitter, HorizontalFlip

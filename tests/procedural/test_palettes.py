@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.procedural.palettes import Palette
+from graft.procedural.canvas import Palette
 
 
 @given(st.integers(0, 2**32))

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.procedural.placement import Placement
+from graft.procedural.canvas import Placement
 
 
 @given(st.integers(0, 2**32), st.integers(8, 256))

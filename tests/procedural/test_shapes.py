@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from graft.procedural.contours import Rosette, Superformula, Waves
-from graft.procedural.fractals import FEWEST, Fractal
-from graft.procedural.glyphs import CHARACTERS, Glyph
-from graft.procedural.placement import Placement
-from graft.procedural.strokes import Strokes
+from graft.procedural.canvas import Placement
+from graft.procedural.shapes import FEWEST, Fractal, Rosette, Superformula, Waves
+from graft.procedural.strokes import CHARACTERS, Glyph, Strokes
 
 SIZE = 64
 UPRIGHT = Placement(np.array([[28.0, 0, 32], [0, 28.0, 32]]), SIZE)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from graft.report.backbone_card import print_backbone
+from graft.report.zoo_table import print_backbone
 
 FOUND = {
     "name": "hf:mine",

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from graft.report import charts
-from graft.report.charts import ChartError, draw_svg
-from graft.report.theme import TRAINING, depth_colours
+from graft.report.charts import TRAINING, ChartError, depth_colours, draw_svg
 
 
 def draw(spec: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graft.report.confusion_table import MOST_CLASSES, OTHERS, confusion_table, shortened
+from graft.report.classes import MOST_CLASSES, OTHERS, confusion_table, shortened
 
 
 def test_of_many_classes_the_worst_are_shown_and_no_image_is_lost() -> None:

@@ -6,9 +6,8 @@ import io
 
 from rich.console import Console
 
-from graft.report.charts import DAYLIGHT, write_png
+from graft.report.charts import DAYLIGHT, strategies_chart, write_png
 from graft.report.demo_table import print_demo
-from graft.report.strategies_chart import strategies_chart
 
 
 def document(tmp_path, *, distinguishable):

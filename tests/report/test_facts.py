@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graft.report.facts import facts
-from graft.report.record import Record
+from graft.report.record import Record, facts
 
 
 def test_a_frozen_stage_that_changed_is_said_loudly() -> None:

@@ -1,6 +1,6 @@
 from PIL import Image
 
-from graft.report.half_blocks import half_blocks
+from graft.report.images import half_blocks
 
 
 def test_each_letter_shows_two_pixels_one_above_the_other(tmp_path):

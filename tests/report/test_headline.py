@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graft.report.headline import best_so_far, headline
+from graft.report.summary import best_so_far, headline
 
 VALIDATED = {
     "val_accuracy": 0.95,

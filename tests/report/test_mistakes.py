@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graft.report.mistakes import confident_mistakes
+from graft.report.classes import confident_mistakes
 
 HEADER = "path,split,label,prediction,confidence,correct,p(ants),p(bees)\n"
 

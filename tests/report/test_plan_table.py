@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graft.report.plan_table import plan_table
+from graft.report.tables import plan_table
 
 STAGES = ["stem", "stage1", "stage2"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from graft.report.thumbnails import thumbnail
+from graft.report.images import thumbnail
 
 
 def opened(address: str | None) -> Image.Image:

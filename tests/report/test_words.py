@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.report.words import between, count, duration, percent, rate, visible
+from graft.report.text import between, count, duration, percent, rate, visible
 
 
 @given(st.text())

@@ -7,9 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from graft.backbones.catalogue.facts import all_entries
-from graft.backbones.catalogue.purposes import PURPOSES
 from graft.report.zoo_table import print_suggestions, print_zoo
+from graft.zoo.catalogue import PURPOSES, all_entries
 
 USES = [purpose.name for purpose in PURPOSES]
 ENTRIES = [entry.to_dict() for entry in all_entries()]

@@ -9,10 +9,10 @@ import zipfile
 import pytest
 from tests.http_server import Answer
 
+from graft.download import staying_offline
 from graft.errors import DataError, ResourceError
-from graft.network import staying_offline
 from graft.samples.hymenoptera import SHA256, write_hymenoptera
-from graft.samples.staging import staged_folder
+from graft.samples.write import staged_folder
 
 FILES = {
     "hymenoptera_data/train/ants/1.jpg": b"ant",

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from graft.errors import RecipeError, ResourceError
-from graft.samples.staging import staged_folder
+from graft.samples.write import staged_folder
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])

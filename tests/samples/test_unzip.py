@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from graft.errors import DataError
-from graft.samples.unzip import unzip
+from graft.samples.hymenoptera import unzip
 
 
 def archive(tmp_path, entries):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from graft.heads.baselines import knn, prototypes
-from graft.heads.solve import solve
 from graft.inference import Outputs
+from graft.probe.baselines import knn, prototypes
+from graft.probe.solve import solve
 from graft.tasks import classification
 from graft.tasks.classification import describe
 

@@ -9,12 +9,12 @@ import torch
 
 from graft.backbones.load import load_backbone
 from graft.config import resolve
+from graft.download import staying_offline
 from graft.errors import ResourceError
 from graft.heads.cosine import CosineHead
 from graft.heads.linear import LinearHead
 from graft.heads.mlp import MLPHead
 from graft.model import Classifier
-from graft.network import staying_offline
 from graft.workflows.fit import fit, plan_only
 from graft.workflows.prepare import choose_plan, graft_head
 from tests.backbones import hugging_face

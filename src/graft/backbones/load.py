@@ -10,20 +10,26 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from graft.backbones.anatomy import Anatomy, dissect, resize
+from graft.backbones.architecture import (
+    Anatomy,
+    convert_state,
+    dissect,
+    remove,
+    resize,
+    set_channels,
+    with_channels,
+)
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
-from graft.backbones.channels import convert_state, set_channels, with_channels
-from graft.backbones.classifier_layer import remove
-from graft.backbones.download import promised_hash
 from graft.backbones.providers import Offer, Provider, find_provider, split_name
-from graft.backbones.recognise import recognise
+from graft.backbones.recognize import recognise
 from graft.backbones.saved import checked_record, is_saved, read_saved, read_trunk
 from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
+from graft.download import promised_hash
 from graft.errors import BackboneError, DataError
 from graft.files import sha256
-from graft.isolation import isolated
+from graft.host import isolated
 
 
 def absolute_name(name: str) -> str:

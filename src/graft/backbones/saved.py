@@ -16,10 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from graft.backbones.architecture import remove, set_channels
 from graft.backbones.backbone import Backbone
 from graft.backbones.build import build_skeleton
-from graft.backbones.channels import set_channels
-from graft.backbones.classifier_layer import remove
 from graft.backbones.providers import Provider, available, find_provider
 from graft.backbones.stages import find_shapes
 from graft.backbones.trace import named_tensors, run, trace

@@ -1,4 +1,4 @@
-"""Reads weights from a file into a module, or says exactly why they do not fit."""
+"""Weights from a file or from a server, read without running code and fitted to a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,49 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from graft.download import download
 from graft.errors import BackboneError
 from graft.structured import parse_json, read_text, shown
+
+
+def cached_download(
+    url: str,
+    folder: Path | None = None,
+    *,
+    sha256: str | None = None,
+    timeout: float = 20.0,
+    attempts: int = 3,
+) -> Path:
+    """Return the local copy of a weights file, downloading it if there is none.
+
+    Args:
+        url: Where the file is, by http or https; see `graft.download.download`.
+        folder: Where to keep it; default: the cache of `torch.hub`.
+        sha256: SHA-256 of the file, or its beginning, where its name does not carry it.
+        timeout: Seconds without a byte after which a connection counts as broken.
+        attempts: How often to begin, in all, where a connection breaks or a server is busy.
+
+    Raises:
+        ResourceError: Graft is offline, the server fails, the checksum differs, or the disk is
+            full.
+
+    Example:
+        >>> import tempfile
+        >>> cache = Path(tempfile.mkdtemp())
+        >>> _ = (cache / "tiny.pth").write_bytes(b"weights")
+        >>> cached_download("https://example.org/tiny.pth", cache).read_bytes()
+        b'weights'
+    """
+    return download(
+        url,
+        folder or Path(torch.hub.get_dir()) / "checkpoints",
+        what="The pre-trained weights",
+        otherwise="fetch the file elsewhere and pass it with --weights FILE",
+        sha256=sha256,
+        timeout=timeout,
+        attempts=attempts,
+    )
+
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIX = re.compile(r"(module\.|_orig_mod\.)+")

@@ -1,4 +1,4 @@
-"""A loader's batches with rows at the cut in the place of pictures."""
+"""Activations at a cut: the frozen part that makes them, and a loader's batches of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,158 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graft.cache.frozen import FrozenPrefix
+from graft.backbones.backbone import Backbone
+from graft.backbones.cut import Cut
 from graft.cache.storage import Storage
 from graft.data.loader import Batch, Batches, Loader
 from graft.data.manifest import Sample
+from graft.errors import BackboneError
+from graft.inference import Engine, autocast, eval_batch, fold, padded_batches, resting
+from graft.strategies import HEAD
+
+TOLERANCE = 1e-4
+"""Largest difference between the two ways, as a share of the largest feature, in fp32."""
+
+REDUCED_TOLERANCE = 3e-2
+"""The same in bf16 and fp16, whose numbers have 8 and 11 bits."""
+
+
+class FrozenPrefix:
+    """The stages of a backbone below a cut, run once per view instead of once per epoch.
+
+    What crosses the cut becomes one row of float32 numbers per image: every tensor that the stages
+    above look at, one after the other. The frozen stages run in eval mode, in padded batches of
+    one size and with BatchNorm folded, so that a row depends on its image alone.
+
+    Args:
+        backbone: Its stages below the cut must not change while this is in use.
+        cut: The first stage above, or `"head"` where the whole trunk is frozen.
+        precision: Arithmetic of the frozen stages: fp32, bf16 or fp16.
+
+    Raises:
+        BackboneError: The backbone cannot be cut there.
+
+    Example:
+        >>> from graft.backbones.load import load_backbone
+        >>> backbone = load_backbone("resnet18", pretrained=False, image_size=32)
+        >>> prefix, images = FrozenPrefix(backbone, "stage4"), torch.rand(2, 3, 32, 32)
+        >>> rows = prefix.rows(images)
+        >>> rows.shape
+        torch.Size([2, 1024])
+        >>> prefix.differs(images, rows) is None
+        True
+    """
+
+    def __init__(self, backbone: Backbone, cut: str, *, precision: str = "fp32") -> None:
+        self.backbone = backbone
+        self.cut = cut
+        self.precision = precision
+        self._above = None if cut == HEAD else Cut(backbone, cut)
+        if self._above and self._above.dtypes != {torch.float32}:
+            raise BackboneError(
+                f"What crosses '{cut}' is not of float32 numbers alone.", "It is not cached."
+            )
+        self._whole = Engine(backbone.module, precision=precision) if cut == HEAD else None
+        self._below: Cut | None = None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes, per image, of what a row holds."""
+        return self._above.shapes if self._above else ((self.backbone.width,),)
+
+    @property
+    def size(self) -> int:
+        """Numbers per row."""
+        return sum(torch.Size(shape).numel() for shape in self.shapes)
+
+    @torch.no_grad()
+    def rows(self, images: Tensor) -> Tensor:
+        """Run the frozen stages.
+
+        Args:
+            images: Normalised, (N, channels, H, W), on any device.
+
+        Returns:
+            Rows (N, size), float32, on the CPU.
+        """
+        if self._whole is not None:
+            return self._whole(images).cpu()
+        device = next(self.backbone.module.parameters()).device
+        batch = eval_batch(device)
+        made = []
+        for part, real in padded_batches(images.to(device), batch):
+            with autocast(device, self.precision):
+                crossing = self._run(part.contiguous(memory_format=torch.channels_last))
+            made.append(_pack(crossing)[:real].float().cpu())
+        return torch.cat(made)
+
+    def features(self, rows: Tensor) -> Tensor:
+        """Run the stages above the cut, with gradients, in the mode they are in.
+
+        Args:
+            rows: What `rows` returned, for any choice of images, on the backbone's device.
+
+        Returns:
+            Features (N, width).
+        """
+        if self._above is None:
+            return rows
+        # A copy, because the stages above may begin with an operation in place.
+        return self._above.suffix(_unpack(rows.clone(), self.shapes))
+
+    @torch.no_grad()
+    def differs(self, images: Tensor, rows: Tensor) -> str | None:
+        """Compare rows, wherever they come from, with the whole trunk on the same images.
+
+        Returns:
+            In words how the features differ by more than rounding; None if they do not.
+        """
+        module = self.backbone.module
+        device = next(module.parameters()).device
+        with resting(module):
+            direct = module(images.to(device, memory_format=torch.channels_last)).float()
+            cached = self.features(rows.to(device)).float()
+        tolerance = TOLERANCE if self.precision == "fp32" else REDUCED_TOLERANCE
+        share = float((direct - cached).abs().max() / direct.abs().max().clamp(min=1e-12))
+        if share <= tolerance:
+            return None
+        return (
+            f"features from rows at '{self.cut}' differ from the whole network's by {share:.1e} "
+            f"of the largest, more than {tolerance:.0e}"
+        )
+
+    def _run(self, images: Tensor) -> Sequence[Tensor]:
+        if self._below is None:
+            self._below = self._folded(images)
+        return self._below.prefix(images)
+
+    def _folded(self, images: Tensor) -> Cut:
+        """Return the frozen part with BatchNorm folded, from a copy of the network."""
+        names = [stage.name for stage in self.backbone.stages]
+        below = self.backbone.stages[: names.index(self.cut)]
+        units = [path for stage in below for path in stage.modules]
+        module = fold(self.backbone.module, images, within=units).module
+        return Cut(replace(self.backbone, module=module), self.cut)
+
+
+def _pack(tensors: Sequence[Tensor]) -> Tensor:
+    """Return what crosses a cut as one row per image, pictures in channels-last order."""
+    parts = [tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor for tensor in tensors]
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+
+def _unpack(rows: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Undo `_pack`, without a copy."""
+    tensors = []
+    parts = torch.split(rows, [torch.Size(shape).numel() for shape in shapes], dim=1)
+    for part, shape in zip(parts, shapes, strict=True):
+        if len(shape) == 3:
+            channels, height, width = shape
+            tensors.append(part.view(-1, height, width, channels).permute(0, 3, 1, 2))
+        else:
+            tensors.append(part.view(-1, *shape))
+    return tensors
+
 
 CLEAN = 0
 """The view of an image without augmentation."""

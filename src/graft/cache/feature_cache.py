@@ -13,18 +13,17 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from graft.cache.activations import CLEAN, Activations
-from graft.cache.frozen import FrozenPrefix
+from graft.cache.activations import CLEAN, Activations, FrozenPrefix
 from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_pictures
 from graft.cache.storage import DiskStorage, MemoryStorage, Storage
 from graft.cache.store import Store
 from graft.data.decode import decode, decoder
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
-from graft.data.pixel_cache import PixelCache, bytes_of
+from graft.data.prefetch import PixelCache, bytes_of
 from graft.data.preprocess import Preprocess
 from graft.inference import eval_batch
-from graft.memory import available_memory
+from graft.machine import available_memory
 
 FORMAT = 2
 """Raised when rows of older versions of Graft would no longer be the same."""

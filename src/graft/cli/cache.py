@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.failing import err, print_json
 
 
 def command(
@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """It keeps what frozen layers made of images. Downloads and files of others always stay."""
     from graft.errors import RecipeError
-    from graft.report.cache_table import print_cache, print_cleared
+    from graft.report.tables import print_cache, print_cleared
     from graft.workflows.cache import clear_cache, list_cache
 
     if action not in ("ls", "clear"):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.failing import err, print_json
 
 
 def command(
@@ -27,7 +27,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """Half a minute, without a network: handwritten digits and the backbone that ships along."""
-    from graft.cli.board import Board
+    from graft.cli.progress import Board
 
     console = err()
     with Board(console) as board:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json, say
+from graft.cli.failing import err, print_json, say
 
 
 def command(
@@ -23,7 +23,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """Classes are matched by name; the numbers come with a 95 % interval."""
-    from graft.allocator import keep_freed_memory
+    from graft.host import keep_freed_memory
     from graft.report.summary import print_metrics
     from graft.workflows.evaluate import evaluate
 

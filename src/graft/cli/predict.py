@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import print_json, say, somebody_reads
+from graft.cli.failing import print_json, say, somebody_reads
 
 
 def command(
@@ -25,9 +25,9 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line per image")] = False,
 ) -> None:
     """Images that cannot be read are named and left out; if none can be, the exit code is 3."""
-    from graft.allocator import keep_freed_memory
     from graft.errors import DataError, RecipeError
-    from graft.report.words import visible
+    from graft.host import keep_freed_memory
+    from graft.report.text import visible
     from graft.workflows.predict import Unreadable, predict
 
     asked = _paths(paths or [])

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from graft.cli.console import err, print_json, say
-from graft.cli.flags import recipe_flags
+from graft.cli.failing import err, print_json, say
+from graft.cli.main import recipe_flags
 from graft.pretraining.recipe import PretrainRecipe
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.failing import err, print_json
 
 
 def command(
@@ -20,7 +20,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """The digits come from scikit-learn, offline; hymenoptera is downloaded once."""
-    from graft.report.samples_card import print_samples
+    from graft.report.tables import print_samples
     from graft.samples import write_samples
 
     written = write_samples(name, directory, seed=seed, offline=offline)

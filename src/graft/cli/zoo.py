@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graft.cli.console import err, print_json
+from graft.cli.failing import err, print_json
 
 
 def command(
@@ -59,9 +59,9 @@ def command(
 
 
 def _table(asked: dict[str, Any], json: bool) -> None:
-    from graft.backbones.catalogue.purposes import PURPOSES
     from graft.report.zoo_table import print_zoo
     from graft.workflows.zoo import zoo
+    from graft.zoo.catalogue import PURPOSES
 
     entries = [entry.to_dict() for entry in zoo(**asked)]
     if json:
@@ -71,8 +71,8 @@ def _table(asked: dict[str, Any], json: bool) -> None:
 
 
 def _describe(name: str, json: bool) -> None:
-    from graft.backbones.description import describe
-    from graft.report.backbone_card import print_backbone
+    from graft.report.zoo_table import print_backbone
+    from graft.zoo.description import describe
 
     found = describe(name).to_dict()
     if json:
@@ -83,7 +83,7 @@ def _describe(name: str, json: bool) -> None:
 
 def _suggest(data: str, json: bool) -> None:
     from graft.report.zoo_table import print_suggestions
-    from graft.workflows.suggest import suggest
+    from graft.zoo.suggest import suggest
 
     found = suggest(data)
     if json:

@@ -19,15 +19,17 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
-from graft.data.convert import to_rgb
-from graft.data.limits import (
+from graft.data.read import (
+    LARGEST_FILE,
+    UnreadableError,
     decoding_budget,
     needed,
+    regular_file,
     require_icon,
     require_memory,
     require_pixels,
+    require_size,
 )
-from graft.data.read import LARGEST_FILE, UnreadableError, regular_file, require_size
 from graft.data.reduction import (
     LARGE,
     MARGIN,
@@ -35,6 +37,7 @@ from graft.data.reduction import (
     let_reduce,
     note_reduction,
     reduction_of_large,
+    to_rgb,
     whole_size,
 )
 from graft.errors import DataError

@@ -16,13 +16,12 @@ import torch
 from PIL import Image
 
 from graft.data.augment import Augmentation
-from graft.data.cores import available_cores
 from graft.data.decode import Readable, decode
 from graft.data.manifest import Sample
-from graft.data.pixel_cache import PixelCache
+from graft.data.prefetch import PixelCache, Rows, made_by_threads
 from graft.data.preprocess import Preprocess
-from graft.data.threads import Rows, made_by_threads
 from graft.errors import DataError, RecipeError
+from graft.machine import available_cores
 
 UNLABELLED = -1
 PADDING = -1

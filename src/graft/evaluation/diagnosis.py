@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graft.evaluation.interval import Tally
+from graft.evaluation.intervals import Tally
 
 
 def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:

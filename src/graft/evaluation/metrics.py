@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from graft.evaluation.interval import Tally
+from graft.evaluation.intervals import Tally
 from graft.inference import require_finite
 
 DENSE_CLASSES = 100

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from graft.heads.initial import linear_layers
+from graft.heads.linear import linear_layers
 
 SCALE = 10.0
 

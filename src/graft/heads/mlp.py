@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from graft.heads.initial import linear_layers
+from graft.heads.linear import linear_layers
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "relu": nn.ReLU,

@@ -12,7 +12,6 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from graft.data.cores import available_cores
 from graft.data.decode import Readable
 from graft.data.loader import Batch, Loader
 from graft.data.manifest import Sample
@@ -20,6 +19,7 @@ from graft.data.preprocess import Preprocess
 from graft.errors import GraftError
 from graft.inference.engine import Engine, run_head
 from graft.inference.passes import Outputs, require_finite
+from graft.machine import available_cores
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from graft.data.loader import Batch
 from graft.errors import DivergedError
 from graft.pretraining.collapse import LEAST_STD, Collapse, measure_collapse
-from graft.pretraining.supervised import FactorHeads
+from graft.pretraining.heads import FactorHeads
 from graft.procedural import UNSEEN
 from graft.training import Callback, Trainer
 

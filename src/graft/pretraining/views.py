@@ -1,9 +1,12 @@
-"""Pairs of random views of the same pictures: what a self-supervised loss compares."""
+"""Pairs of random views of the same images: what a self-supervised loss compares."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ from PIL import Image
 
 from graft.data.augment import Augmentation
 from graft.data.loader import Batches, Loader
+from graft.data.prefetch import PixelCache
 from graft.data.transforms import (
     ColorJitter,
     GaussianBlur,
@@ -20,7 +24,56 @@ from graft.data.transforms import (
     Transform,
 )
 from graft.errors import DataError, RecipeError
-from graft.pretraining.decode_once import DecodeOnce
+
+
+class DecodeOnce(PixelCache):
+    """Gives the picture that one view asked for to the next that asks, and lets go of it.
+
+    In the place of a loader's pixel cache, it spares every second decoding of a pair of views in
+    the memory of a few batches.
+
+    Args:
+        beyond: A cache that may keep pictures for longer.
+
+    Example:
+        >>> once, made = DecodeOnce(), []
+        >>> for _ in range(4):
+        ...     picture = once.get("red", lambda: made.append(1) or Image.new("RGB", (1, 1)))
+        >>> len(made)
+        2
+    """
+
+    def __init__(self, beyond: PixelCache | None = None) -> None:
+        super().__init__(limit=0)
+        self.beyond = beyond
+        self._handed: dict[Hashable, Future[Image.Image]] = {}
+        self._handing = Lock()
+
+    def __len__(self) -> int:
+        """Return the number of pictures that wait for their other view."""
+        return len(self._handed)
+
+    def get(self, key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
+        """Return the picture that another view has made or is making, or make it for that view.
+
+        Args:
+            key: All that determines the picture.
+            make: Decodes it; what it raises, both views raise.
+        """
+        with self._handing:
+            handed = self._handed.pop(key, None)
+            if handed is None:
+                mine = self._handed[key] = Future()
+        if handed is not None:
+            return handed.result()
+        try:
+            made = make() if self.beyond is None else self.beyond.get(key, make)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        mine.set_result(made)
+        return made
+
 
 SECOND = "second"
 """Name of the stream of second views."""

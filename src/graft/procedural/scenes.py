@@ -16,13 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from graft.procedural.contours import Rosette, Superformula, Waves
-from graft.procedural.fractals import Fractal
-from graft.procedural.glyphs import CHARACTERS, Glyph
-from graft.procedural.layer import Layer, Shape
-from graft.procedural.palettes import LEVELS, Palette
-from graft.procedural.placement import Placement
-from graft.procedural.strokes import Strokes
+from graft.procedural.canvas import LEVELS, Layer, Palette, Placement, Shape
+from graft.procedural.shapes import Fractal, Rosette, Superformula, Waves
+from graft.procedural.strokes import CHARACTERS, Glyph, Strokes
 from graft.procedural.textures import Texture
 
 UNSEEN = -1

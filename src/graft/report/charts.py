@@ -1,9 +1,4 @@
-"""Vega-Lite to SVG and PNG, offline, in a process of its own that can neither hang nor kill a run.
-
-vl-convert carries a JavaScript engine. Used once, it makes every later use in a forked child wait
-for ever; where memory is limited it ends its process by a signal. So `vega.py` runs it as a script
-with a limit of time, and whatever goes wrong there is an error here.
-"""
+"""Charts as Vega-Lite: their colours, inline SVG, and strategies beside each other."""
 
 from __future__ import annotations
 
@@ -19,7 +14,80 @@ from typing import Any
 
 from graft.errors import ResourceError
 from graft.files import replacing
-from graft.report.theme import INK, LINE, MUTED, TRAINING, VALIDATION, config
+
+INK = "var(--ink)"
+MUTED = "var(--muted)"
+LINE = "var(--line)"
+TRAINING = "var(--training)"
+VALIDATION = "var(--validation)"
+
+# From the stem to the head. One lightness throughout, so that each reads on white and on black.
+_DEPTHS = (
+    (139, 111, 209),
+    (46, 134, 200),
+    (22, 152, 138),
+    (110, 150, 40),
+    (208, 132, 24),
+    (214, 73, 24),
+)
+
+
+def depth_colours(count: int) -> list[str]:
+    """Return `count` colours that run from the stem to the head.
+
+    Args:
+        count: How many stages there are, the head included.
+
+    Example:
+        >>> depth_colours(2)
+        ['#8b6fd1', '#d64918']
+    """
+    colours = []
+    for index in range(count):
+        position = index * (len(_DEPTHS) - 1) / max(1, count - 1)
+        low = min(int(position), len(_DEPTHS) - 2)
+        share = position - low
+        mixed = (
+            round(below + share * (above - below))
+            for below, above in zip(_DEPTHS[low], _DEPTHS[low + 1], strict=True)
+        )
+        colours.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return colours
+
+
+def config() -> dict[str, Any]:
+    """Return the Vega-Lite configuration that all charts share.
+
+    Example:
+        >>> config()["axis"]["labelColor"]
+        'var(--muted)'
+    """
+    return {
+        "background": None,
+        "font": "system-ui, sans-serif",
+        "padding": 4,
+        "view": {"stroke": None},
+        "aria": False,
+        "axis": {
+            "domain": False,
+            "gridColor": LINE,
+            "labelColor": MUTED,
+            "labelFontSize": 11,
+            "ticks": False,
+            "labelPadding": 6,
+            "titleColor": MUTED,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+        },
+        "legend": {
+            "labelColor": INK,
+            "labelFontSize": 11,
+            "symbolStrokeWidth": 2,
+            "symbolSize": 150,
+            "title": None,
+        },
+    }
+
 
 Spec = dict[str, Any]
 
@@ -129,3 +197,79 @@ def _coloured(tree: Spec) -> Spec:
         text = text.replace(name, colour)
     coloured: Spec = json.loads(text)
     return coloured
+
+
+def strategies_chart(rows: Sequence[dict[str, Any]], title: str, control: str) -> dict[str, Any]:
+    """Return a chart with a line per strategy: a dot at its test accuracy on its 95% interval.
+
+    Args:
+        rows: Documents with `strategy`, `test_accuracy`, `test_interval`.
+        title: What was compared on what.
+        control: The strategy that the others are measured against; it is grey.
+
+    Returns:
+        A Vega-Lite specification.
+
+    Example:
+        >>> row = {"strategy": "full", "test_accuracy": 0.9, "test_interval": [0.8, 0.95]}
+        >>> strategies_chart([row], "digits", "scratch")["data"]["values"][0]["label"]
+        '90.0%'
+    """
+    values = [
+        {
+            "strategy": row["strategy"],
+            "accuracy": row["test_accuracy"],
+            "low": row["test_interval"][0],
+            "high": row["test_interval"][1],
+            "label": f"{row['test_accuracy']:.1%}",
+            "colour": TRAINING if row["strategy"] == control else VALIDATION,
+        }
+        for row in rows
+    ]
+    y = {
+        "field": "strategy",
+        "type": "nominal",
+        "sort": [row["strategy"] for row in rows],
+        "title": None,
+        "axis": {"labelColor": INK, "labelFontSize": 13, "grid": False},
+    }
+    x = {
+        "field": "accuracy",
+        "type": "quantitative",
+        "title": "test accuracy, 95 % interval",
+        "scale": {"zero": False, "nice": True},
+        "axis": {"format": "~%", "tickCount": 6},
+    }
+    colour = {"field": "colour", "type": "nominal", "scale": None}
+    return {
+        "width": 420,
+        "height": 34 * len(values),
+        "title": {
+            "text": title,
+            "anchor": "start",
+            "color": MUTED,
+            "fontSize": 12,
+            "fontWeight": "normal",
+            "offset": 12,
+        },
+        "data": {"values": values},
+        "encoding": {"y": y},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 3, "strokeCap": "round", "opacity": 0.55},
+                "encoding": {
+                    "x": {**x, "field": "low"},
+                    "x2": {"field": "high"},
+                    "color": colour,
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+                "encoding": {"x": x, "color": colour},
+            },
+            {
+                "mark": {"type": "text", "dy": -12, "fontSize": 11, "color": INK},
+                "encoding": {"x": x, "text": {"field": "label"}},
+            },
+        ],
+    }

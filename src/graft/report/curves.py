@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from graft.report.theme import LINE, MUTED, TRAINING, VALIDATION, depth_colours
-from graft.report.words import finite, visible
+from graft.report.charts import LINE, MUTED, TRAINING, VALIDATION, depth_colours
+from graft.report.text import finite, visible
 
 Row = dict[str, Any]
 

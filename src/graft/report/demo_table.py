@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from graft.report.half_blocks import half_blocks
-from graft.report.terminal import say, table, text
-from graft.report.words import between, count, duration, percent
+from graft.report.images import half_blocks
+from graft.report.text import between, count, duration, percent, say, table, text
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from graft.files import replacing
-from graft.report import words
+from graft.report import text as words
 from graft.report.charts import ChartError, Spec, draw_svg
-from graft.report.classes import class_rows, most_confused
-from graft.report.confusion_table import confusion_table
+from graft.report.classes import (
+    Mistake,
+    class_rows,
+    confident_mistakes,
+    confusion_table,
+    most_confused,
+)
 from graft.report.curves import best_epoch, curve_chart, every, rate_chart
-from graft.report.facts import facts
-from graft.report.headline import best_so_far, headline
-from graft.report.mistakes import Mistake, confident_mistakes
-from graft.report.plan_table import plan_table
-from graft.report.record import Record, read_record
-from graft.report.thumbnails import thumbnail
+from graft.report.images import thumbnail
+from graft.report.record import Record, facts, read_record
+from graft.report.summary import best_so_far, headline
+from graft.report.tables import plan_table
 
 _EPOCHS_LISTED = 200
 _CLASSES_LISTED = 500

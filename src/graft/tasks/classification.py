@@ -15,9 +15,9 @@ from graft.config import TrainingOptions
 from graft.data.manifest import Sample
 from graft.errors import DataError, nearest
 from graft.evaluation.metrics import accuracy, mean_loss, metrics
-from graft.heads.baselines import knn, prototypes
-from graft.heads.solve import Solution, solve
 from graft.inference import Outputs, probabilities, require_finite
+from graft.probe.baselines import knn, prototypes
+from graft.probe.solve import Solution, solve
 from graft.tasks.objectives import CrossEntropy, Mixup, Objective
 from graft.tasks.solving import solve_with_views
 from graft.tasks.task import Score, Solved, Task
@@ -119,7 +119,7 @@ class Classification:
         options: TrainingOptions,
         seed: int,
     ) -> Solved:
-        """Fit multinomial logistic regression; see `graft.heads.solve.solve`."""
+        """Fit multinomial logistic regression; see `graft.probe.solve.solve`."""
         fit = partial(
             solve, classes=self.outputs, seed=seed, balanced=options.class_weights == "balanced"
         )

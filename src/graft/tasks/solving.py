@@ -8,12 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from graft.heads.solve import Solution
 from graft.inference import Outputs
+from graft.probe.solve import Solution
 
 
 class Fit(Protocol):
-    """Fits a linear head, as `graft.heads.solve.solve` does for classes."""
+    """Fits a linear head, as `graft.probe.solve.solve` does for classes."""
 
     def __call__(
         self,

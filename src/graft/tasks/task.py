@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from graft.config import TrainingOptions
-from graft.heads.solve import Solution
 from graft.inference import Outputs
+from graft.probe.solve import Solution
 from graft.tasks.objectives import Objective
 
 

@@ -12,16 +12,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from graft.cache.activations import CLEAN, Activations
+from graft.cache.activations import CLEAN, Activations, FrozenPrefix
 from graft.cache.feature_cache import FeatureCache
-from graft.cache.frozen import FrozenPrefix
 from graft.config import TrainingOptions
 from graft.data.loader import Batches, Loader
 from graft.errors import BackboneError, DataError, DivergedError
 from graft.inference import Outputs, resting, run
+from graft.machine import Stopwatch
 from graft.model import Model
 from graft.strategies import HEAD, Phase, Plan
-from graft.timing import Stopwatch
 
 VIEWS = 4
 """Augmented views per image that frozen stages see before they repeat, unless the recipe says."""

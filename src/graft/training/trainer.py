@@ -12,18 +12,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from graft.allocator import keep_freed_memory
 from graft.cache.feature_cache import FeatureCache
 from graft.config import TrainingOptions
 from graft.data.loader import Batch, Loader
 from graft.errors import DivergedError, RecipeError
 from graft.heads.linear import LinearHead
+from graft.host import isolated, keep_freed_memory
 from graft.inference import Outputs, run_head
-from graft.isolation import isolated
+from graft.machine import Stopwatch
 from graft.model import Model
 from graft.strategies import Phase, Plan
 from graft.tasks import Objective, Progress, streams_of
-from graft.timing import Stopwatch
 from graft.training.accelerator import find_device, make_accelerator
 from graft.training.callbacks import Callback, Checkpointing, EarlyStopping, MetricsFiles, notify
 from graft.training.checkpoints import Checkpoints, Position, Result

@@ -15,21 +15,19 @@ import numpy as np
 
 from graft.backbones.load import load_backbone
 from graft.data.check import check
-from graft.data.manifest import Manifest
+from graft.data.manifest import Manifest, assign_splits
 from graft.data.scan import scan
-from graft.data.split import assign_splits
+from graft.download import staying_offline
 from graft.errors import GraftError
-from graft.evaluation.paired import difference_interval, holm, mcnemar
+from graft.evaluation.intervals import difference_interval, holm, mcnemar
 from graft.files import from_cell, refusals_are_named, write_json
-from graft.network import staying_offline
-from graft.report.charts import ChartError, write_png
-from graft.report.strategies_chart import strategies_chart
+from graft.machine import Stopwatch
+from graft.report.charts import ChartError, strategies_chart, write_png
 from graft.run import Run
 from graft.samples import SAMPLES, write_samples
 from graft.samples.digits_m import write_digits_m
-from graft.samples.staging import staged_folder
+from graft.samples.write import staged_folder
 from graft.strategies.strategies import STRATEGIES
-from graft.timing import Stopwatch
 from graft.training import Callback
 from graft.workflows.fit import Fit, fit
 from graft.workflows.predict import Unreadable, predict

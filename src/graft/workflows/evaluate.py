@@ -10,8 +10,8 @@ from typing import Any
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError
+from graft.host import isolated
 from graft.inference import Predictor
-from graft.isolation import isolated
 from graft.model import Model
 
 

@@ -18,19 +18,18 @@ from graft.data.augment import augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
+from graft.data.read import require_unchanged
 from graft.data.scan import locate
-from graft.data.unchanged import require_unchanged
 from graft.errors import RecipeError
-from graft.isolation import isolated
+from graft.host import isolated
+from graft.machine import Stopwatch
 from graft.model import Model
 from graft.report.html import write_report
 from graft.run import Run, next_folder
 from graft.strategies import Plan
-from graft.timing import Stopwatch
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
-from graft.workflows.choose import settle_backbone
-from graft.workflows.conclude import conclude
+from graft.workflows.finalize import conclude
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
     choose_plan,
@@ -39,6 +38,7 @@ from graft.workflows.prepare import (
     open_backbone,
     read_images,
 )
+from graft.zoo.choose import settle_backbone
 
 FREE_ON_RESUME = ("cache", "offline", "workers")
 """Options that a resumed run may change, because they change no number."""
@@ -87,7 +87,7 @@ def fit(
         overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
             `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`. Without a
             backbone the best that is available here is taken, and recorded in the run's recipe;
-            see `graft.workflows.choose`.
+            see `graft.zoo.choose`.
 
     Raises:
         RecipeError: Options that cannot be meant, or an `out` that already holds a run.

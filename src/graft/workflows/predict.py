@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from graft.data.find import find_images
+from graft.data.layout import find_images
+from graft.host import isolated_steps
 from graft.inference import Predictor
 from graft.inference import Unreadable as Unreadable
-from graft.isolation import isolated_steps
 from graft.model import Model
 
 

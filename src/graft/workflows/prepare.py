@@ -8,13 +8,12 @@ from graft.backbones.backbone import Backbone
 from graft.backbones.load import Draft, draft_backbone
 from graft.config import Recipe
 from graft.data.check import check
-from graft.data.manifest import Manifest
+from graft.data.manifest import Manifest, assign_splits
 from graft.data.scan import scan
-from graft.data.split import assign_splits
+from graft.download import staying_offline
 from graft.errors import RecipeError
 from graft.heads import build_head
 from graft.model import Classifier
-from graft.network import staying_offline
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
 from graft.training import learning_rate
 

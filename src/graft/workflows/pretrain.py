@@ -20,32 +20,25 @@ from graft.config import TrainingOptions, resolve_as, write_yaml
 from graft.data.augment import Augmentation, augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
-from graft.data.manifest import Manifest
-from graft.data.pixel_cache import PixelCache
-from graft.data.scan import locate, scan
-from graft.data.split import assign_splits
-from graft.data.unchanged import require_unchanged
-from graft.data.unlabelled import scan_unlabelled
+from graft.data.manifest import Manifest, assign_splits
+from graft.data.prefetch import PixelCache
+from graft.data.read import require_unchanged
+from graft.data.scan import locate, scan, scan_unlabelled
+from graft.download import staying_offline
 from graft.errors import RecipeError
-from graft.isolation import isolated
+from graft.host import isolated
+from graft.machine import Stopwatch
 from graft.model import Model
-from graft.network import staying_offline
-from graft.pretraining.barlow_twins import BarlowTwins
-from graft.pretraining.contrast import BetweenViews
+from graft.pretraining.heads import FactorHeads, Factors, make_projector, projector_widths
+from graft.pretraining.images import FolderPictures, GeneratedPictures, Pictures
+from graft.pretraining.losses import BarlowTwins, BetweenViews, NTXent, PairLoss, VICReg
 from graft.pretraining.monitor import CollapseMonitor
-from graft.pretraining.nt_xent import NTXent
-from graft.pretraining.pair_loss import PairLoss
-from graft.pretraining.pictures import FolderPictures, GeneratedPictures, Pictures
 from graft.pretraining.pretext import Pretext, learning_rate, pretraining_plan
-from graft.pretraining.projector import make_projector, projector_widths
 from graft.pretraining.recipe import MethodOptions, PretrainRecipe
-from graft.pretraining.supervised import FactorHeads, Factors
-from graft.pretraining.vicreg import VICReg
 from graft.pretraining.views import simclr_augmentation
 from graft.procedural import Scenes
 from graft.run import Run, next_folder, now
 from graft.tasks import Classification, Objective
-from graft.timing import Stopwatch
 from graft.training import Callback, Trainer, notify, require_device
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 

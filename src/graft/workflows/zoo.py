@@ -10,10 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from graft.backbones.catalogue.entry import Entry
-from graft.backbones.catalogue.facts import all_entries
-from graft.backbones.catalogue.purposes import PURPOSES
 from graft.errors import RecipeError, nearest
+from graft.zoo.catalogue import PURPOSES, Entry, all_entries
 
 # Each sorts what people look for to the top, and models whose fact is unknown to the end.
 SORTS: Mapping[str, Callable[[Entry], Any]] = {

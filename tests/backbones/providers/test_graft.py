@@ -5,10 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from graft.backbones.graft_small import GraftSmall
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import SHIPPED_WEIGHTS
-from graft.backbones.providers.graft import weights_file
+from graft.backbones.providers.graft import GraftSmall, weights_file
 from graft.errors import BackboneError
 from graft.files import sha256
 

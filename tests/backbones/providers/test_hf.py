@@ -13,8 +13,8 @@ from tests.backbones import hugging_face
 from tests.hostile import guarded
 
 from graft.backbones.load import load_backbone
+from graft.download import staying_offline
 from graft.errors import BackboneError, DataError, ResourceError
-from graft.network import staying_offline
 
 
 @pytest.fixture

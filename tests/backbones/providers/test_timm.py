@@ -16,8 +16,8 @@ from graft.backbones import providers
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider
 from graft.backbones.providers import timm as provider
+from graft.download import staying_offline
 from graft.errors import BackboneError, ResourceError
-from graft.network import staying_offline
 
 
 @pytest.mark.parametrize("name", ["resnet18.a1_in1k", "vit_tiny_patch16_224", "efficientnet_b0"])

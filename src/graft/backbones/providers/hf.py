@@ -21,8 +21,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 from transformers.utils import logging
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.processor import read_processor
 from graft.backbones.providers import Offer
+from graft.backbones.providers.hf_processor import read_processor
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, DataError, nearest
 from graft.hub import hub_file

@@ -15,8 +15,8 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, list_models
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.download import cached_download
 from graft.backbones.providers import Offer
+from graft.backbones.weights import cached_download
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
 from graft.hub import hub_file

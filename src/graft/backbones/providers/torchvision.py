@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.download import cached_download
 from graft.backbones.providers import Offer
+from graft.backbones.weights import cached_download
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
 from graft.structured import canonical, shown

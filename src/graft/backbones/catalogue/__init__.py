@@ -1,1 +1,0 @@
-"""Facts about pre-trained models, read from a file: nothing is built, fetched or imported."""

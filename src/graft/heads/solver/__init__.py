@@ -1,1 +1,0 @@
-"""Multinomial logistic regression, solved for many strengths and folds in one go; numpy alone."""

@@ -1,0 +1,1 @@
+"""The solved head: logistic regression on frozen features, by numpy alone."""

@@ -1,0 +1,239 @@
+"""The probe: logistic regression whose C is chosen by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.probe.design import Design, Rows
+from graft.probe.lbfgs import Array, Which, minimise
+from graft.probe.softmax import CURVATURE, HELD_LOSS, SoftmaxLoss, find_temperature
+
+LEAST_TRIED = 20
+"""Strengths tried before the path may end, since the losses of few images are noisy."""
+
+TURNED = 1.05
+"""The path ends where the loss is this many times the least one: it has turned for good."""
+
+ROUGH, EXACT = 1e-6, 1e-12
+"""Promised decrease per unit of weight at which a search's fits, and the final fit, are done."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """What cross-validation found along a path.
+
+    Args:
+        strength: With the least held-out loss; the stronger regularisation of equals.
+        losses: Mean held-out loss of each strength tried, in nats.
+        points: The fits of each fold at the chosen strength.
+    """
+
+    strength: float
+    losses: dict[float, float]
+    points: Array
+
+
+def search(loss: SoftmaxLoss, design: Design, strengths: Sequence[float]) -> Path:
+    """Fit all folds at every strength, and choose the one with the least held-out loss.
+
+    The folds are one batch. Strengths go from strong regularisation to weak; each starts where the
+    last two fits point, so that it needs a few steps. A path ends early once `LEAST_TRIED`
+    strengths were tried and the held-out loss has turned for good.
+
+    Args:
+        loss: A problem for each fold.
+        design: Of the loss's features.
+        strengths: Inverse L2 strengths C, ascending.
+    """
+    start = np.zeros((len(loss.train), loss.classes * (loss.width + 1)), loss.kind)
+    weight = loss.held.sum(dtype=np.float64)
+    trail: list[tuple[float, Array]] = []
+    losses: dict[float, float] = {}
+    best, best_points = np.inf, start
+    for strength in strengths:
+        here = _ahead(trail, strength, start)
+        points, notes = fit(replace(loss, strength=strength), design, here, ROUGH)
+        losses[strength] = found = float(notes[:, HELD_LOSS].sum() / weight)
+        if found < best:
+            best, best_points = found, points
+        if found > TURNED * best and len(losses) >= LEAST_TRIED:
+            break
+        trail = [*trail[-1:], (float(np.log(strength)), points)]
+    return Path(min(losses, key=losses.__getitem__), losses, best_points)
+
+
+def fit(loss: SoftmaxLoss, design: Design, start: Array, tolerance: float) -> tuple[Array, Array]:
+    """Minimise all problems of a loss from a start; return the points and their notes."""
+    weights = loss.train.sum(axis=1, dtype=np.float64)
+
+    def precondition(vectors: Array, notes: Array, which: Which) -> Array:
+        weight, bias = loss.split(vectors)
+        curvature = np.maximum(notes[:, CURVATURE], 1e-6 * weights[which])
+        scale = loss.scale[which][:, None]
+        flat = design.spectrum.solve(weight / scale, curvature, loss.ridge) / scale
+        return loss.join(flat, bias / curvature[:, None])
+
+    return minimise(loss, start, precondition, tolerance=tolerance * weights)
+
+
+def _ahead(trail: list[tuple[float, Array]], strength: float, start: Array) -> Array:
+    """Continue the path's last two points, in the logarithm of the strength, to a strength."""
+    if len(trail) < 2:
+        return trail[-1][1] if trail else start
+    (before, older), (last, newer) = trail
+    reach = min((np.log(strength) - last) / (last - before), 2.0)
+    ahead: Array = newer + newer.dtype.type(reach) * (newer - older)
+    return ahead
+
+
+STRENGTHS = tuple(float(f"{10 ** (fifth / 5 - 6):.3g}") for fifth in range(36))
+"""Inverse L2 strengths C among which cross-validation chooses: five per decade, 1e-6 to 10."""
+
+SEARCH_IMAGES = 20_000
+"""Of more images than that, about so many are drawn to choose the strength on."""
+
+_DOUBLE_ELEMENTS = 1 << 23
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier of features, and how it was found.
+
+    Args:
+        weight: Shape (K, D), for features as they are: standardisation is folded in.
+        bias: Shape (K,), of mean 0.
+        strength: The inverse L2 strength that was chosen.
+        scores: Cross-validated loss of each strength tried, in nats per image.
+        at_edge: Whether the chosen strength is the first or the last of those offered.
+        images: On how many images the strength was chosen, 0 where there was nothing to choose by.
+        folds: In how many folds; 0 likewise.
+        temperature: By which the logits were divided.
+        constant: Whether no feature varies. Then the classes' frequencies are all that is learned.
+    """
+
+    weight: Array
+    bias: Array
+    strength: float
+    scores: dict[float, float]
+    at_edge: bool
+    images: int
+    folds: int
+    temperature: float
+    constant: bool = False
+
+
+def fit_probe(
+    rows: Rows,
+    *,
+    seed: int = 0,
+    strengths: Sequence[float] = STRENGTHS,
+    folds: int = 5,
+    calibrate: bool = True,
+) -> Probe:
+    """Fit a linear probe; `graft.probe.solve.solve` says how.
+
+    Args:
+        rows: What to learn from.
+        seed: Of the folds, and of the images drawn where there are many.
+        strengths: Inverse L2 strengths C to try.
+        folds: Most folds.
+        calibrate: Divide the logits by the temperature that the held-out rows ask for.
+    """
+    grid = sorted(set(strengths))
+    many = rows.images > SEARCH_IMAGES and len(grid) > 1
+    drawn = rows.draw(SEARCH_IMAGES, seed) if many else rows
+    design = _design(drawn)
+    fold = drawn.folds(folds, seed)
+    if len(grid) == 1 or fold.max() < 0:
+        zeros = np.zeros((rows.classes, rows.features.shape[1]))
+        choice = _Choice(grid[len(grid) // 2], {}, 1.0, zeros, zeros[:, 0])
+    else:
+        choice = _choose(drawn, design, fold, grid, calibrate)
+    if many:
+        design = _design(rows)
+    weight, bias = _fit_all(rows, design, choice)
+    return Probe(
+        weight / choice.temperature,
+        bias / choice.temperature,
+        choice.strength,
+        choice.scores,
+        len(grid) > 1 and choice.strength in (grid[0], grid[-1]),
+        drawn.images if choice.scores else 0,
+        int(fold.max()) + 1 if choice.scores else 0,
+        choice.temperature,
+        design.constant,
+    )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What cross-validation chose, and a classifier near the final one."""
+
+    strength: float
+    scores: dict[float, float]
+    temperature: float
+    weight: Array
+    bias: Array
+
+
+def _design(rows: Rows) -> Design:
+    return Design.of(rows.features, rows.shares(np.ones(len(rows.labels), bool)))
+
+
+def _choose(
+    rows: Rows, design: Design, fold: NDArray[np.intp], grid: Sequence[float], calibrate: bool
+) -> _Choice:
+    held_out = [fold == number for number in range(fold.max() + 1)]
+    measured = rows.weights(rows.clean & (fold >= 0))
+    features, scales = design.inside(np.stack([rows.shares(~held) for held in held_out]))
+    kind = design.columns.dtype.type
+    loss = SoftmaxLoss(
+        features,
+        rows.labels,
+        rows.classes,
+        train=np.stack([rows.weights(~held) for held in held_out]).astype(kind),
+        held=np.stack([measured * held for held in held_out]).astype(kind),
+        scale=scales.astype(kind),
+        kind=kind,
+    )
+    path = search(loss, design, grid)
+    heat = _temperature(loss, path) if calibrate else 1.0
+    weights, biases = loss.split(path.points.astype(np.float64))
+    near = design.weights(weights.mean(axis=0), biases.mean(axis=0))
+    return _Choice(path.strength, path.losses, heat, *near)
+
+
+def _temperature(loss: SoftmaxLoss, path: Path) -> float:
+    """Return the temperature of the held-out logits of all folds together."""
+    logits, labels, weights = [], [], []
+    for number, held in enumerate(loss.held):
+        rows = np.flatnonzero(held)
+        of_fold = loss.logits(path.points[[number]], np.array([number]))[0]
+        logits.append(of_fold[:, rows].T)
+        labels.append(loss.labels[rows])
+        weights.append(held[rows])
+    return find_temperature(*(np.concatenate(parts) for parts in (logits, labels, weights)))
+
+
+def _fit_all(rows: Rows, design: Design, choice: _Choice) -> tuple[Array, Array]:
+    """Fit all rows at the chosen strength, in double precision."""
+    small = design.columns.size <= _DOUBLE_ELEMENTS
+    weights = rows.weights(np.ones(len(rows.labels), bool))[None]
+    loss = SoftmaxLoss(
+        design.columns.astype(np.float64, copy=False) if small else design.columns,
+        rows.labels,
+        rows.classes,
+        train=weights,
+        held=np.zeros_like(weights),
+        scale=np.ones((1, design.columns.shape[1])),
+        strength=choice.strength,
+    )
+    weight, bias = design.coefficients(choice.weight, choice.bias)
+    points, _ = fit(loss, design, loss.join(weight[None], bias[None]), EXACT)
+    [weight], [bias] = loss.split(points)
+    weight, bias = design.weights(weight, bias)
+    return weight, bias - bias.mean()

@@ -1,0 +1,1 @@
+"""Facts about networks; choosing, suggesting and recognising one."""

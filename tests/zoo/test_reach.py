@@ -1,0 +1,44 @@
+"""Whether a server can be reached, in a time that is known beforehand."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from graft.zoo.machine import reachable
+
+
+def test_a_server_that_listens_is_reachable():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert reachable(f"http://127.0.0.1:{server.getsockname()[1]}/net.pth", 5)
+
+
+def test_a_refused_connection_is_known_at_once():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        started = time.monotonic()
+        assert not reachable(f"http://127.0.0.1:{unused.getsockname()[1]}/net.pth", 5)
+    assert time.monotonic() - started < 2
+
+
+def test_a_look_up_that_hangs_ends_in_time(monkeypatch):
+    def hangs(*_, **__):
+        time.sleep(3)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    started = time.monotonic()
+    assert not reachable("https://example.invalid/net.pth", 0.1)
+    assert time.monotonic() - started < 2
+
+
+def test_behind_a_proxy_the_proxy_is_asked(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert reachable("http://example.invalid/net.pth", 5)
+
+
+def test_an_address_that_is_none_is_not_reachable():
+    assert not reachable("http://127.0.0.1:99999/net.pth", 1)
