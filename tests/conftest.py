@@ -36,7 +36,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def make_photo() -> MakePhoto:
-    """Make a smooth RGB picture that differs for each seed."""
+    """Make a smooth RGB image that differs for each seed."""
 
     def make(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
         coarse = np.random.default_rng(seed).integers(256, size=(4, 4, 3), dtype=np.uint8)

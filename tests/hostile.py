@@ -166,12 +166,12 @@ def guarded() -> Iterator[None]:
 
 
 def ask(folder: Path) -> Prediction | DataError:
-    """Load a model and predict one picture, or return the refusal."""
+    """Load a model and predict one image, or return the refusal."""
     coarse = np.random.default_rng(0).integers(256, size=(4, 4, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize((48, 40))
+    image = Image.fromarray(coarse).resize((48, 40))
     with guarded():
         try:
-            [answer] = Classifier.load(folder).predict(picture)
+            [answer] = Classifier.load(folder).predict(image)
         except DataError as refusal:
             return refusal
     return answer

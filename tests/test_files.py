@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 
 from graft.errors import RecipeError, ResourceError
 from graft.files import (
+    atomic_write,
     from_cell,
     json_text,
     locked,
-    refusals_are_named,
-    replacing,
     sweep,
     to_cell,
+    wrap_os_errors,
     writable_path,
     write_json,
 )
@@ -33,7 +33,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     target.write_text("old")
 
     def fail_half_way():
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text("new")
             raise RuntimeError
 
@@ -46,7 +46,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
 def test_a_really_full_disk_is_a_resource_error():
     def fill():
-        with refusals_are_named("/dev/full"), Path("/dev/full").open("w") as file:
+        with wrap_os_errors("/dev/full"), Path("/dev/full").open("w") as file:
             file.write("x" * 100_000)
 
     with pytest.raises(ResourceError, match="disk is full") as caught:
@@ -56,7 +56,7 @@ def test_a_really_full_disk_is_a_resource_error():
 
 def test_a_folder_one_may_not_write_to_is_named():
     def refuse():
-        with refusals_are_named("place"):
+        with wrap_os_errors("place"):
             raise PermissionError(errno.EACCES, "Permission denied")
 
     with pytest.raises(ResourceError, match="cannot be written: Permission denied"):
@@ -74,7 +74,7 @@ def test_json_with_nan_is_refused_rather_than_written(tmp_path):
 def test_a_file_gets_the_mode_of_an_ordinary_new_one_whatever_wrote_it(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        with replacing(tmp_path / "model.safetensors") as temporary:
+        with atomic_write(tmp_path / "model.safetensors") as temporary:
             save_file({"a": torch.zeros(1)}, temporary)
     finally:
         os.umask(before)
@@ -83,7 +83,7 @@ def test_a_file_gets_the_mode_of_an_ordinary_new_one_whatever_wrote_it(tmp_path,
 
 def test_what_safetensors_cannot_write_is_a_resource_error(tmp_path):
     def vanish():
-        with refusals_are_named(tmp_path / "gone" / "model.safetensors"):
+        with wrap_os_errors(tmp_path / "gone" / "model.safetensors"):
             save_file({"a": torch.zeros(3)}, tmp_path / "gone" / "model.safetensors")
 
     with pytest.raises(ResourceError, match="moved, renamed or deleted"):
@@ -92,7 +92,7 @@ def test_what_safetensors_cannot_write_is_a_resource_error(tmp_path):
 
 def test_a_disk_that_is_full_for_safetensors_is_full():
     def fill():
-        with refusals_are_named("place"):
+        with wrap_os_errors("place"):
             raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     with pytest.raises(ResourceError, match="disk is full"):
@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_for_safetensors_is_full():
 
 def test_what_safetensors_says_of_a_damaged_file_stays_its_own():
     def misread():
-        with refusals_are_named("place"):
+        with wrap_os_errors("place"):
             raise SafetensorError("Error while deserializing header")
 
     with pytest.raises(SafetensorError):

@@ -201,7 +201,7 @@ def _boolean(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _whole(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["trunk.stem.0.weight"] = tensors["trunk.stem.0.weight"].to(torch.int64)
+    tensors["body.stem.0.weight"] = tensors["body.stem.0.weight"].to(torch.int64)
 
 
 def _wide(tensors: dict[str, torch.Tensor]) -> None:

@@ -116,7 +116,7 @@ def test_a_backbone_is_loaded_the_same(host):
 
 @pytest.mark.slow
 def test_pre_training_gives_the_same_weights(tmp_path):
-    flags = {"backbone": "graft-small", "start": "random", "pictures": 64, "image_size": 16}
+    flags = {"backbone": "graft-small", "start": "random", "images": 64, "image_size": 16}
     weights = []
     for states in ((), ("no grad", "inference mode", "autocast", "float64", "on meta")):
         with ExitStack() as stack:

@@ -24,7 +24,7 @@ from graft.backbones.load import load_backbone
 from graft.backbones.providers import SHIPPED_WEIGHTS, find_provider
 from graft.backbones.providers.graft import weights_file
 from graft.errors import BackboneError
-from graft.files import replacing
+from graft.files import atomic_write
 from graft.zoo.description import count_gflops, count_parameters
 
 FACTS = Path(__file__).parents[1] / "src/graft/zoo/facts.json"
@@ -125,7 +125,7 @@ def main() -> None:
     entries = [*_graft(), *_torchvision(), *_timm()]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
     head = json.dumps(document)[:-1]
-    with replacing(FACTS) as temporary:
+    with atomic_write(FACTS) as temporary:
         temporary.write_text(f'{head}, "models": [\n{lines}\n]}}\n', encoding="utf-8")
     print(f"{len(entries)} models in {FACTS}", file=sys.stderr)
 
@@ -197,7 +197,9 @@ def _timm() -> Iterator[dict[str, Any]]:
             channels, height, width = published.input_size
             if height != width:
                 raise SystemExit(f"{full_name} takes images that are not square.")
-            architecture = provider.offer(f"{name}.{published.tag}", None, None, None).architecture
+            architecture = provider.model_info(
+                f"{name}.{published.tag}", None, None, None
+            ).architecture
             network = build_without_values(provider, architecture).to("meta").eval()
             version = f"timm {timm.__version__}"
             yield {

@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from graft.backbones.saved import TRUNK
+from graft.backbones.saved import BODY
 from graft.files import sha256
 from graft.run import Run, read_lines
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     run = Run.open(parser.parse_args().run)
     state = {
-        name.removeprefix(TRUNK): tensor.half()
+        name.removeprefix(BODY): tensor.half()
         for name, tensor in load_file(run.model / "model.safetensors").items()
         if tensor.is_floating_point()
     }
@@ -49,7 +49,7 @@ def main() -> None:
         "recipe": yaml.safe_load(run.recipe.read_text(encoding="utf-8")),
         "versions": facts["versions"],
         "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
-        "pictures": facts["result"]["pictures_per_epoch"] * facts["result"]["epochs"],
+        "images": facts["result"]["images_per_epoch"] * facts["result"]["epochs"],
         "known": lines[-1]["known"],
         "effective_rank": lines[-1]["effective_rank"],
     }

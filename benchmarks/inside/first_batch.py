@@ -16,7 +16,7 @@ def main() -> None:
     manifest = graft.assign_splits(graft.scan(options.data, check=False))
     classifier = open_classifier(options, manifest.classes)
     loader = classifier.loader(manifest.subset("train"))
-    _, features = next(forward(classifier.trunk, loader.epoch(0)))
+    _, features = next(forward(classifier.body, loader.epoch(0)))
     report(images=len(features), at=time.time())
 
 

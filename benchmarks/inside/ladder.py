@@ -52,9 +52,9 @@ def extracted(how: str, classifier: graft.Classifier, batches: Iterator[Tensor])
     """Return features (N, width)."""
     if how == "folded":
         prefix = FrozenPrefix(classifier.backbone, HEAD)
-        return torch.cat([prefix.rows(images) for images in batches])
-    trunk: nn.Module = classifier.trunk.eval().to(memory_format=torch.contiguous_format)
-    return torch.cat([trunk(images.contiguous()) for images in batches])
+        return torch.cat([prefix.activations(images) for images in batches])
+    body: nn.Module = classifier.body.eval().to(memory_format=torch.contiguous_format)
+    return torch.cat([body(images.contiguous()) for images in batches])
 
 
 def solved(how: str, train: Tensor, labels: Tensor, val: Tensor, classes: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What extraction cannot beat: decoding alone plus the forward pass alone, all cores on each.
 
-The same pictures through the same loader, and the same engine over the same padded batches, once
+The same images through the same loader, and the same engine over the same padded batches, once
 they are in memory. Loading and folding the network counts to neither.
 """
 
@@ -31,10 +31,10 @@ def main() -> None:
 
     batches = [batch.inputs for loader in loaders for batch in loader.epoch(0)]
     prefix = FrozenPrefix(classifier.backbone, HEAD)
-    prefix.rows(batches[0])
+    prefix.activations(batches[0])
     started = time.perf_counter()
     for images in batches:
-        prefix.rows(images)
+        prefix.activations(images)
     report(decode=decoded, forward=time.perf_counter() - started, batches=len(batches))
 
 

@@ -33,8 +33,8 @@ def main() -> None:
         images = datasets.ImageFolder(options.data / split, ImageClassification(crop_size=224))
         with torch.no_grad():
             made = [
-                (network(pictures), targets)
-                for pictures, targets in DataLoader(images, batch_size=32, num_workers=2)
+                (network(images), targets)
+                for images, targets in DataLoader(images, batch_size=32, num_workers=2)
             ]
         features[split] = torch.cat([rows for rows, _ in made]).numpy()
         labels[split] = torch.cat([targets for _, targets in made]).numpy()

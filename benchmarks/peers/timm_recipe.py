@@ -69,17 +69,17 @@ def main() -> None:
     for epoch in range(options.epochs):
         begun, seen, right = time.perf_counter(), 0, 0
         network.train()
-        for pictures, labels in data["train"]:
+        for images, labels in data["train"]:
             optimizer.zero_grad()
-            criterion(network(pictures), labels).backward()
+            criterion(network(images), labels).backward()
             optimizer.step()
             seen += len(labels)
         scheduler.step(epoch + 1)
         trained = time.perf_counter()
         network.eval()
         with torch.no_grad():
-            for pictures, labels in data["val"]:
-                right += int((network(pictures).argmax(dim=1) == labels).sum())
+            for images, labels in data["val"]:
+                right += int((network(images).argmax(dim=1) == labels).sum())
         epochs.append(
             {
                 "seconds": time.perf_counter() - begun,

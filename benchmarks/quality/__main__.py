@@ -66,7 +66,7 @@ def main(
     )
     candidate = Candidate(backbone, weights, image_size)
     os.environ["GRAFT_OFFLINE"] = "1"
-    side = candidate.outline().preprocess.height
+    side = candidate.on_meta().preprocess.height
     _say(f"{candidate.label} at {side} pixels")
     scores: list[Score] = []
     for score in measure(candidate, scope, _say):

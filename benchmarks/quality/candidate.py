@@ -39,7 +39,7 @@ class Candidate:
         """Return it with its weights."""
         return load_backbone(self.name, weights=self.weights, image_size=self.image_size)
 
-    def outline(self) -> Backbone:
+    def on_meta(self) -> Backbone:
         """Return it without values."""
         return load_backbone(self.name, weights=self.weights, image_size=self.image_size, meta=True)
 
@@ -49,7 +49,7 @@ class Candidate:
 
 
 def features(backbone: Backbone, task: Task) -> Tensor:
-    """Return what a frozen trunk makes of the clean views of a task's images, (N, width)."""
+    """Return what a frozen backbone makes of the clean views of a task's images, (N, width)."""
     module = backbone.module.to(memory_format=torch.channels_last).eval()
     batch = eval_batch(torch.device("cpu"))
     loader = Loader(task.images, None, backbone.preprocess, batch_size=batch, pad=True)

@@ -28,7 +28,7 @@ AS_SCRATCH: Mapping[str, Any] = {
     "batch_norm": "train",
     "head_start": "random",
 }
-"""What `--strategy scratch` takes by default: so trained, only the trunk at the start differs."""
+"""What `--strategy scratch` takes by default: so trained, only the starting weights differ."""
 
 
 def methods(epochs: int, longer: int) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ CLIP, TINY = 0.2, 1e-6
 
 
 def hog(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the histograms of oriented gradients of a picture.
+    """Return the histograms of oriented gradients of an image.
 
     Nine unsigned orientations, whose neighbours share a gradient in proportion; cells of 8 x 8
     pixels; overlapping blocks of 2 x 2 cells, each normalised by L2-Hys. Of the channels, the one

@@ -22,7 +22,7 @@ from graft.probe.solve import solve
 
 PIXEL_SIDE = 32
 HOG_SIDE = 64
-STRENGTHS = np.logspace(-6, 1, 8)
+CS = np.logspace(-6, 1, 8)
 FOLDS = 3
 
 
@@ -44,7 +44,7 @@ def logistic_regression(rows: NDArray[np.float32], task: Task) -> float:
     classifier = make_pipeline(
         StandardScaler(),
         LogisticRegressionCV(
-            Cs=STRENGTHS,
+            Cs=CS,
             cv=StratifiedKFold(FOLDS, shuffle=True, random_state=0),
             l1_ratios=(0.0,),
             scoring="neg_log_loss",

@@ -27,7 +27,7 @@ class Task:
 
     Args:
         name: Such as "flowers".
-        images: Paths or pictures, those to learn from first.
+        images: Paths or images, those to learn from first.
         labels: Shape (N,), numbers of the classes.
         training: How many are to learn from; the others test.
     """

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from graft.errors import DataError, RecipeError, nearest
-from graft.files import replacing
+from graft.files import atomic_write
 from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
 
 
@@ -48,7 +48,7 @@ def _rates(value: Any) -> Any:
 
 def _colour_or_grey(value: int) -> int:
     if value not in (1, 3):
-        raise ValueError("pictures have 1 or 3 channels")
+        raise ValueError("images have 1 or 3 channels")
     return value
 
 
@@ -79,7 +79,7 @@ class DataOptions(Section):
     image_size: int | None = Field(
         None, ge=8, le=4096, description="side in pixels instead of the weights' own"
     )
-    channels: Channels | None = Field(None, description="of the pictures: 3 for colour, 1 for grey")
+    channels: Channels | None = Field(None, description="of the images: 3 for colour, 1 for grey")
     augment: str = Field(
         "basic", description="none, basic, strong, or a list such as hflip,rotation(15)"
     )
@@ -388,7 +388,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_yaml(recipe: Section, path: str | os.PathLike[str]) -> None:
     """Write a resolved recipe, from which `--config` repeats the run."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(
             yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
             encoding="utf-8",

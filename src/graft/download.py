@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from graft.errors import ResourceError
-from graft.files import refusals_are_named, replacing
+from graft.files import atomic_write, wrap_os_errors
 from graft.files import sha256 as sha256_of
 
 VARIABLES = ("GRAFT_OFFLINE", "HF_HUB_OFFLINE")
@@ -80,7 +80,7 @@ def download(
     folder: Path,
     *,
     what: str,
-    otherwise: str,
+    hint: str,
     sha256: str | None = None,
     timeout: float = 20.0,
     attempts: int = 3,
@@ -95,7 +95,7 @@ def download(
             beginning of the file's SHA-256. Redirects are followed, but never from https to http.
         folder: Where to keep it.
         what: What it is, for the errors: "The pre-trained weights".
-        otherwise: How else one can come by it, for the errors: "fetch the file elsewhere and …".
+        hint: How else one can come by it, for the errors: "fetch the file elsewhere and …".
         sha256: SHA-256 of the file, or its beginning, where it is known otherwise. A file that is
             there already is then checked too, and replaced if it is another.
         timeout: Seconds without a byte after which a connection counts as broken.
@@ -111,7 +111,7 @@ def download(
         >>> cache = Path(tempfile.mkdtemp())
         >>> _ = (cache / "tiny.zip").write_bytes(b"images")
         >>> url = "https://example.org/tiny.zip"
-        >>> download(url, cache, what="The images", otherwise="ask a friend").read_bytes()
+        >>> download(url, cache, what="The images", hint="ask a friend").read_bytes()
         b'images'
     """
     place = urlsplit(url)
@@ -119,7 +119,7 @@ def download(
     if place.scheme not in SCHEMES or name in ("", ".."):
         raise ResourceError(
             f"'{url}' is not the http or https address of a file.",
-            f"{otherwise[0].upper()}{otherwise[1:]}.",
+            f"{hint[0].upper()}{hint[1:]}.",
         )
     source = place._replace(query="", fragment="").geturl()  # a query may hold a key
     target = folder / name
@@ -128,25 +128,25 @@ def download(
     if offline():
         raise ResourceError(
             f"Graft is offline and '{name}' is not in {folder}; it would come from {source}.",
-            f"Allow the network once, or {otherwise}.",
+            f"Allow the network once, or {hint}.",
         )
-    with refusals_are_named(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         try:
             with _bar(name) as progress:
                 _transfer(url, temporary, timeout, attempts, progress)
         except _TransferError as error:
             raise ResourceError(
                 f"{what} could not be fetched from {source}: {error}.",
-                f"Check the network, or {otherwise}.",
+                f"Check the network, or {hint}.",
             ) from error
         promised, found = sha256 or promised_hash(name), sha256_of(temporary)
         if promised and not found.startswith(promised):
             raise ResourceError(
                 f"What {source} sent is damaged: its SHA-256 begins with "
                 f"{found[: len(promised)]}, not {promised}.",
-                f"Try again, or {otherwise}.",
+                f"Try again, or {hint}.",
             )
     return target
 

@@ -43,7 +43,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def refusals_are_named(path: str | os.PathLike[str]) -> Iterator[None]:
+def wrap_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what the system refuses while `path` is written into a `ResourceError`."""
     try:
         yield
@@ -97,7 +97,7 @@ def writable_path(path: str | os.PathLike[str]) -> Path:
                 "can be written.",
                 "Choose a shorter name.",
             )
-    with refusals_are_named(target):
+    with wrap_os_errors(target):
         target.exists()
     return target
 
@@ -132,7 +132,7 @@ def readable_path(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed over `path`.
 
     On any error the temporary file is removed and the old content stays. The file gets the mode of
@@ -144,7 +144,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp()) / "note.txt"
-        >>> with replacing(target) as temporary:
+        >>> with atomic_write(target) as temporary:
         ...     _ = temporary.write_text("whole")
         >>> target.read_text()
         'whole'
@@ -152,7 +152,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     temporary = temporary_for(target)
     try:
-        with refusals_are_named(target):
+        with wrap_os_errors(target):
             temporary.touch()
             mode = temporary.stat().st_mode  # 0666 without the umask, which only setting it tells
             yield temporary
@@ -330,5 +330,5 @@ _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(to_json(value, indent=2))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from graft.download import offline
 from graft.errors import BackboneError, DataError, GraftError, ResourceError
-from graft.files import refusals_are_named, sha256
+from graft.files import sha256, wrap_os_errors
 
 Kind = Literal["model", "dataset"]
 MISSING: dict[Kind, type[GraftError]] = {"model": BackboneError, "dataset": DataError}
@@ -147,7 +147,7 @@ def _failures_are_named(what: str, kind: Kind) -> Iterator[None]:
         ) from error
     except Exception as error:  # the library's family of errors differs between its versions
         if isinstance(error, OSError) and error.errno is not None:
-            with refusals_are_named(constants.HF_HUB_CACHE):
+            with wrap_os_errors(constants.HF_HUB_CACHE):
                 raise
         if offline():
             raise ResourceError(

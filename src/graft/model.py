@@ -19,7 +19,7 @@ from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.errors import BackboneError, DataError
-from graft.files import refusals_are_named, replacing
+from graft.files import atomic_write, wrap_os_errors
 from graft.heads import build_head
 from graft.host import isolated
 from graft.inference import Grafted, Predictor, eval_batch
@@ -38,7 +38,7 @@ class Model(Grafted):
     """A backbone with a head grafted on, and the task that it does.
 
     Args:
-        backbone: The trunk and what is known of it; its module becomes `trunk`.
+        backbone: The backbone and what is known of it; its module becomes `body`.
         head: Features (N, width) to outputs (N, task.outputs).
         task: What the outputs mean, and what they are measured by.
     """
@@ -46,7 +46,7 @@ class Model(Grafted):
     def __init__(self, backbone: Backbone, head: nn.Module, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
-        self.trunk = backbone.module
+        self.body = backbone.module
         self.head = head
         self.task = task
         self._predictor: Predictor | None = None
@@ -56,9 +56,9 @@ class Model(Grafted):
 
         Args:
             images: The images; with `above`, what its frozen stages made of them.
-            above: The rest of the trunk, in the trunk's place.
+            above: The rest of the backbone, in the backbone's place.
         """
-        outputs: Tensor = self.head(self.trunk(images) if above is None else above(images))
+        outputs: Tensor = self.head(self.body(images) if above is None else above(images))
         return outputs
 
     @property
@@ -74,7 +74,7 @@ class Model(Grafted):
     def parameters_by_stage(self) -> dict[str, list[nn.Parameter]]:
         """Return every parameter under its stage, in execution order, `"head"` last."""
         stages = {
-            stage.name: [self.trunk.get_parameter(name) for name in stage.parameters]
+            stage.name: [self.body.get_parameter(name) for name in stage.parameters]
             for stage in self.backbone.stages
         }
         return {**stages, HEAD: list(self.head.parameters())}
@@ -100,7 +100,7 @@ class Model(Grafted):
             images: Samples of a manifest, or anything `decode` reads.
             workers: Threads that decode; None means one per core.
             failures: As in `Loader`: takes the reasons of images that cannot be read.
-            pixels: As in `Loader`: keeps decoded pictures.
+            pixels: As in `Loader`: keeps decoded images.
         """
         return Loader(
             images,
@@ -167,10 +167,10 @@ class Model(Grafted):
             ResourceError: The disk is full or the folder cannot be written.
         """
         target = Path(folder)
-        with refusals_are_named(target):
+        with wrap_os_errors(target):
             target.mkdir(parents=True, exist_ok=True)
         weights = target / "model.safetensors"
-        with replacing(weights) as temporary:
+        with atomic_write(weights) as temporary:
             save_file(
                 {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()},
                 temporary,
@@ -230,7 +230,7 @@ class Classifier(Model):
     """A model whose task is classification.
 
     Args:
-        backbone: The trunk and what is known of it; its module becomes `trunk`.
+        backbone: The backbone and what is known of it; its module becomes `body`.
         head: Features (N, width) to logits (N, classes).
         classes: Class names in the order of the logits.
     """

@@ -16,10 +16,10 @@ from typing import Any
 from graft.errors import DataError, RecipeError
 from graft.files import (
     TEMPORARY,
-    refusals_are_named,
-    replacing,
+    atomic_write,
     sweep,
     to_json,
+    wrap_os_errors,
     writable_path,
     write_json,
 )
@@ -77,7 +77,7 @@ class Run:
         """
         cls.refuse_taken(folder)
         run = cls(Path(folder))
-        with refusals_are_named(run.folder):
+        with wrap_os_errors(run.folder):
             run.folder.mkdir(parents=True, exist_ok=True)
         run._clear()
         try:
@@ -112,7 +112,7 @@ class Run:
 
     def _clear(self) -> None:
         """Remove what is left of a start that was not whole."""
-        with refusals_are_named(self.folder):
+        with wrap_os_errors(self.folder):
             sweep(self.folder)
             for file in (self.manifest, self.recipe, self.state_file):  # the sign of it goes last
                 file.unlink(missing_ok=True)
@@ -124,7 +124,7 @@ class Run:
         What was left by a start that was killed counts as nothing.
         """
         run = cls(writable_path(folder))
-        with refusals_are_named(run.folder):
+        with wrap_os_errors(run.folder):
             if not run.folder.exists():
                 return
             names = {path.name for path in run.folder.iterdir()} if run.folder.is_dir() else {"."}
@@ -255,7 +255,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         ResourceError: The disk is full.
     """
-    with refusals_are_named(path), path.open("ab") as file:
+    with wrap_os_errors(path), path.open("ab") as file:
         file.write(to_json(record))
 
 
@@ -276,7 +276,7 @@ def keep_lines(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in read_lines(path) if line["step"] <= last_step]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(b"".join(map(to_json, kept)))
 
 
@@ -290,7 +290,7 @@ def next_folder(dataset: str, backbone: str, strategy: str) -> Path:
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in words)[:60]
     for number in count(1):
         folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
-        with refusals_are_named(folder), contextlib.suppress(FileExistsError):
+        with wrap_os_errors(folder), contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
             return folder
     raise AssertionError("there is always a next number")

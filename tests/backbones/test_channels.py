@@ -18,7 +18,7 @@ from graft.errors import BackboneError
 
 
 @torch.no_grad()
-def test_a_grey_picture_gets_what_it_gets_in_colour(tmp_path: Path) -> None:
+def test_a_grey_image_gets_what_it_gets_in_colour(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(models.squeezenet1_1().state_dict(), tmp_path / "w.safetensors")
     colour = load_backbone("squeezenet1_1", weights=tmp_path / "w.safetensors", image_size=64)
@@ -67,7 +67,7 @@ def test_a_network_that_mixes_colours_before_its_first_layer_is_refused() -> Non
         load_backbone("googlenet", meta=True, channels=5)
 
 
-def test_pictures_have_no_more_than_three_channels() -> None:
+def test_images_have_no_more_than_three_channels() -> None:
     backbone = load_backbone("resnet18", meta=True, channels=4)
 
     with pytest.raises(BackboneError, match="1 or 3 channels"):

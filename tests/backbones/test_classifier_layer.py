@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graft.backbones.architecture import dissect, find_classifier
+from graft.backbones.architecture import analyze, find_classifier
 from graft.backbones.load import load_backbone
 from graft.backbones.trace import trace
 from graft.data.preprocess import Preprocess
@@ -57,7 +57,7 @@ def test_a_network_with_two_classifiers_is_refused() -> None:
             return torch.cat([self.head(features), self.head_dist(features)], 1)
 
     with pytest.raises(BackboneError, match="not its only classifier"):
-        dissect(TwoHeads(), Preprocess(8))
+        analyze(TwoHeads(), Preprocess(8))
 
 
 def test_a_size_the_network_cannot_take_is_named() -> None:

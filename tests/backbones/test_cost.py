@@ -16,8 +16,8 @@ from graft.zoo.description import count_gflops, count_parameters
 )
 def test_cost_is_as_torchvision_publishes_it(name):
     provider, facts = find_provider("torchvision"), find(name)
-    offer = provider.offer(name, None, None, None)
-    network = build_without_values(provider, offer.architecture).to("meta").eval()
-    size = offer.preprocess.height, offer.preprocess.width
+    model_info = provider.model_info(name, None, None, None)
+    network = build_without_values(provider, model_info.architecture).to("meta").eval()
+    size = model_info.preprocess.height, model_info.preprocess.width
     assert count_parameters(network) == facts.parameters
     assert count_gflops(network, size) == pytest.approx(facts.gflops, rel=0.01)

@@ -1,4 +1,4 @@
-"""The trunk of a saved classifier, as a backbone."""
+"""The backbone of a saved classifier, as a backbone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def saved(tmp_path: Path) -> Path:
 @torch.no_grad()
 def test_a_model_or_a_run_gives_its_trunk(saved: Path, level: str) -> None:
     images = torch.rand(2, 3, 64, 64)
-    expected = Classifier.load(saved).trunk(images)
+    expected = Classifier.load(saved).backbone(images)
 
     backbone = load_backbone(str(saved if level == "model" else saved.parent))
 

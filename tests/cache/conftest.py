@@ -1,4 +1,4 @@
-"""Pictures and a small network for the cache."""
+"""Images and a small network for the cache."""
 
 from __future__ import annotations
 

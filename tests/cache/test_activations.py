@@ -1,4 +1,4 @@
-"""Promises of activations: the loader's batches, with rows made once in the place of pictures."""
+"""Promises of activations: the loader's batches, made once, in the place of images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Counting(FrozenPrefix):
 
     seen = 0
 
-    def rows(self, images):
+    def activations(self, images):
         self.seen += len(images)
-        return super().rows(images)
+        return super().activations(images)
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def test_an_epoch_has_the_loaders_batches_in_its_order_wherever_rows_are_kept(
 ):
     loader = make_loader()
     for storage in storages(prefix, tmp_path):
-        rows = Activations(loader, prefix, storage)
-        rows.prepare(3)
-        for own, other in zip(rows.epoch(5, 3), loader.epoch(5, view=3), strict=True):
+        activations = Activations(loader, prefix, storage)
+        activations.prepare(3)
+        for own, other in zip(activations.epoch(5, 3), loader.epoch(5, view=3), strict=True):
             assert torch.equal(own.indices, other.indices)
             assert torch.equal(own.targets, other.targets)
-            assert torch.equal(own.inputs, prefix.rows(other.inputs))
+            assert torch.equal(own.inputs, prefix.activations(other.inputs))
 
 
 def test_an_image_goes_through_the_frozen_stages_once_per_view(make_loader, prefix, tmp_path):
@@ -51,22 +51,22 @@ def test_an_image_goes_through_the_frozen_stages_once_per_view(make_loader, pref
     for storage in storages(prefix, tmp_path)[1:]:
         prefix.seen = 0
         for number in (1, 2, 3, 4):
-            rows = Activations(loader, prefix, storage)
-            rows.prepare(number % 2)
-            assert sum(len(batch) for batch in rows.epoch(number, number % 2)) == 14
+            activations = Activations(loader, prefix, storage)
+            activations.prepare(number % 2)
+            assert sum(len(batch) for batch in activations.epoch(number, number % 2)) == 14
         assert prefix.seen == 2 * 14
 
 
 def test_without_a_storage_nothing_is_kept_or_found(make_loader, prefix):
-    rows = Activations(make_loader(), prefix, None)
-    rows.prepare(1)
+    activations = Activations(make_loader(), prefix, None)
+    activations.prepare(1)
     assert prefix.seen == 0
-    assert len(rows.missing(1)) == 14
+    assert len(activations.missing(1)) == 14
 
 
 def test_views_of_one_image_differ_and_the_clean_one_is_always_the_same(make_loader, prefix):
-    rows = Activations(make_loader(), prefix, MemoryStorage(prefix.size))
-    assert not torch.equal(rows.everything(1), rows.everything(2))
+    activations = Activations(make_loader(), prefix, MemoryStorage(prefix.size))
+    assert not torch.equal(activations.everything(1), activations.everything(2))
     clean = [
         Activations(make_loader("none", seed=seed), prefix, None).everything(CLEAN)
         for seed in (0, 1)
@@ -75,8 +75,8 @@ def test_views_of_one_image_differ_and_the_clean_one_is_always_the_same(make_loa
 
 
 def test_rows_that_turn_out_damaged_are_made_again(make_loader, prefix, tmp_path):
-    rows = Activations(make_loader(), prefix, on_disk(prefix, tmp_path))
-    whole = rows.everything(1)
+    activations = Activations(make_loader(), prefix, on_disk(prefix, tmp_path))
+    whole = activations.everything(1)
     files = (path for path in tmp_path.rglob("*") if path.is_file())
     shard = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(shard.read_bytes())

@@ -16,14 +16,14 @@ def ask(cache, loader, prefix, weights="abc", uses=1):
 
 
 def fill(folder, loader, prefix):
-    rows = ask(FeatureCache(folder), loader, prefix)
-    rows.everything(1)
-    return rows
+    activations = ask(FeatureCache(folder), loader, prefix)
+    activations.everything(1)
+    return activations
 
 
 def found(folder, loader, prefix, weights="abc"):
-    rows = ask(FeatureCache(folder), loader, prefix, weights)
-    return len(loader.samples) - len(rows.missing(1))
+    activations = ask(FeatureCache(folder), loader, prefix, weights)
+    return len(loader.samples) - len(activations.missing(1))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_same_question_finds_every_row_and_runs_no_frozen_stage(
     make_loader, prefix, tmp_path, monkeypatch
 ):
     made = fill(tmp_path, make_loader(), prefix).everything(1)
-    monkeypatch.setattr(FrozenPrefix, "rows", None)
+    monkeypatch.setattr(FrozenPrefix, "activations", None)
     cache = FeatureCache(tmp_path)
     assert torch.equal(ask(cache, make_loader(), prefix).everything(1), made)
     assert [(kept.where, kept.found) for kept in cache.decisions] == [("disk", 1)]
@@ -86,8 +86,8 @@ def test_clean_views_are_shared_by_runs_of_other_seeds_and_augmentations(
     make_loader, prefix, tmp_path
 ):
     ask(FeatureCache(tmp_path), make_loader("none", seed=0), prefix).everything(0)
-    rows = ask(FeatureCache(tmp_path), make_loader("none", seed=1), prefix)
-    assert rows.missing(0) == []
+    activations = ask(FeatureCache(tmp_path), make_loader("none", seed=1), prefix)
+    assert activations.missing(0) == []
 
 
 def test_a_file_with_another_content_is_another_image(make_loader, prefix, tmp_path, manifest):
@@ -108,22 +108,22 @@ def test_images_without_a_content_hash_stay_in_memory(make_loader, prefix, tmp_p
 
 def test_a_cache_that_is_off_keeps_nothing_and_says_so(make_loader, prefix):
     cache = FeatureCache.at(None)
-    rows = ask(cache, make_loader(), prefix, uses=9)
-    rows.everything(1)
-    assert len(rows.missing(1)) == 14
+    activations = ask(cache, make_loader(), prefix, uses=9)
+    activations.everything(1)
+    assert len(activations.missing(1)) == 14
     assert not cache.keeps
     assert "the cache is off" in str(cache.decisions[0])
 
 
 def test_rows_that_are_wrong_though_undamaged_fail_the_proof(make_loader, prefix, tmp_path):
-    rows = fill(tmp_path, make_loader(), prefix)
+    activations = fill(tmp_path, make_loader(), prefix)
     cache = FeatureCache(tmp_path)
     assert cache.prove(ask(cache, make_loader(), prefix), 1) is None
     other = FeatureCache(tmp_path / "other")
     wrong = ask(other, make_loader(), prefix)
     names = wrong._ids(range(14), 1)
     with wrong.storage.writer() as writer:
-        writer.add(names, rows.everything(1).numpy() + 1)
+        writer.add(names, activations.everything(1).numpy() + 1)
     assert "differ from the whole network's" in other.prove(wrong, 1)
 
 
@@ -139,30 +139,30 @@ def test_every_decision_is_told_and_can_be_written_down(make_loader, prefix, tmp
 def test_a_folder_that_cannot_be_written_costs_no_run(make_loader, prefix, tmp_path):
     (tmp_path / "file").write_text("in the way")
     cache = FeatureCache(tmp_path / "file" / "features")
-    rows = ask(cache, make_loader(), prefix, uses=9)
-    assert rows.everything(1).shape == (14, prefix.size)
+    activations = ask(cache, make_loader(), prefix, uses=9)
+    assert activations.everything(1).shape == (14, prefix.size)
 
 
-def test_pictures_that_epochs_look_at_again_are_kept_and_the_reason_has_what_was_measured(
+def test_images_that_epochs_look_at_again_are_kept_and_the_reason_has_what_was_measured(
     make_loader, tmp_path
 ):
     told = []
     loader = make_loader()
     cache = FeatureCache(tmp_path, on_decision=told.append)
-    assert cache.pictures(loader.samples, loader.preprocess, looks=5) is not None
+    assert cache.images(loader.samples, loader.preprocess, looks=5) is not None
     [kept] = told
     assert (kept.cut, kept.where) == ("pixels", "memory")
-    assert str(kept).startswith("Decoded pictures of all images: memory; ")
+    assert str(kept).startswith("Decoded images of all images: memory; ")
     assert "each is looked at 5 times" in kept.reason
 
 
-def test_pictures_that_are_looked_at_once_are_not_kept(make_loader, tmp_path):
+def test_images_that_are_looked_at_once_are_not_kept(make_loader, tmp_path):
     loader = make_loader()
-    assert FeatureCache(tmp_path).pictures(loader.samples, loader.preprocess, looks=1) is None
+    assert FeatureCache(tmp_path).images(loader.samples, loader.preprocess, looks=1) is None
 
 
-def test_with_the_cache_off_no_picture_is_kept(make_loader):
+def test_with_the_cache_off_no_image_is_kept(make_loader):
     loader = make_loader()
     cache = FeatureCache.at(None)
-    assert cache.pictures(loader.samples, loader.preprocess, looks=5) is None
+    assert cache.images(loader.samples, loader.preprocess, looks=5) is None
     assert cache.decisions == []

@@ -1,4 +1,4 @@
-"""Promises of the frozen prefix: rows that depend on their image alone, and lose nothing."""
+"""Promises of the frozen prefix: activations that depend on their image alone, and lose nothing."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ def cuts(backbone):
 def test_rows_and_what_stands_above_them_are_the_whole_network(backbone, data):
     prefix = FrozenPrefix(backbone, data.draw(st.sampled_from(cuts(backbone))))
     backbone.module.eval()
-    rows = prefix.rows(images(5))
-    assert rows.shape == (5, prefix.size)
+    activations = prefix.activations(images(5))
+    assert activations.shape == (5, prefix.size)
     torch.testing.assert_close(
-        prefix.features(rows), backbone.module(images(5)), rtol=1e-4, atol=1e-4
+        prefix.features(activations), backbone.module(images(5)), rtol=1e-4, atol=1e-4
     )
-    assert prefix.differs(images(5), rows) is None
+    assert prefix.differs(images(5), activations) is None
 
 
 @property_test
 @given(backbones, st.integers(1, 20), st.data())
 def test_a_row_does_not_depend_on_its_companions(backbone, count, data):
     prefix = FrozenPrefix(backbone, data.draw(st.sampled_from(cuts(backbone))))
-    together = prefix.rows(images(20))
-    assert torch.equal(prefix.rows(images(20)[:count]), together[:count])
+    together = prefix.activations(images(20))
+    assert torch.equal(prefix.activations(images(20)[:count]), together[:count])
 
 
 @property_test
 @given(backbones, st.data())
 def test_the_frozen_stages_rest_whatever_mode_the_network_is_in(backbone, data):
     prefix = FrozenPrefix(backbone, data.draw(st.sampled_from(cuts(backbone))))
-    resting = prefix.rows(images(4))
+    eval_mode = prefix.activations(images(4))
     backbone.module.train()
     before = {name: tensor.clone() for name, tensor in backbone.module.state_dict().items()}
-    assert torch.equal(prefix.rows(images(4)), resting)
-    prefix.differs(images(4), resting)
+    assert torch.equal(prefix.activations(images(4)), eval_mode)
+    prefix.differs(images(4), eval_mode)
     assert all(module.training for module in backbone.module.modules())
     after = backbone.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -61,7 +61,7 @@ def test_the_frozen_stages_rest_whatever_mode_the_network_is_in(backbone, data):
 def test_gradients_reach_the_stages_above_and_only_those():
     backbone = make_backbone([(False, True), (True, False), (False, True)], far=True, seed=0)
     prefix = FrozenPrefix(backbone, "stage1")
-    prefix.features(prefix.rows(images(4))).sum().backward()
+    prefix.features(prefix.activations(images(4))).sum().backward()
     touched = {
         name.split(".")[1]
         for name, parameter in backbone.module.named_parameters()
@@ -74,10 +74,10 @@ def test_features_leave_the_rows_as_they_are(monkeypatch):
     # As stages do that begin with an operation in place.
     monkeypatch.setattr(Cut, "suffix", lambda self, tensors: tensors[0].zero_())
     prefix = FrozenPrefix(make_backbone([(False, False)] * 2, far=False, seed=0), "stage1")
-    rows = prefix.rows(images(3))
-    before = rows.clone()
-    prefix.features(rows)
-    assert torch.equal(rows, before)
+    activations = prefix.activations(images(3))
+    before = activations.clone()
+    prefix.features(activations)
+    assert torch.equal(activations, before)
 
 
 def test_a_skip_over_the_cut_is_part_of_the_row():
@@ -92,7 +92,7 @@ def test_a_skip_over_the_cut_is_part_of_the_row():
 def test_rows_of_other_images_are_noticed(cut):
     backbone = make_backbone([(False, False), (True, True)], far=False, seed=0)
     prefix = FrozenPrefix(backbone, cut)
-    refusal = prefix.differs(images(4), prefix.rows(images(4, seed=1)))
+    refusal = prefix.differs(images(4), prefix.activations(images(4, seed=1)))
     assert refusal is not None
     assert cut in refusal
 
@@ -100,7 +100,7 @@ def test_rows_of_other_images_are_noticed(cut):
 def test_reduced_precision_is_close_and_is_stored_as_float32():
     backbone = make_backbone([(False, False), (True, True)], far=False, seed=0)
     prefix = FrozenPrefix(backbone, "stage1", precision="bf16")
-    rows = prefix.rows(images(4))
-    assert rows.dtype == torch.float32
-    assert prefix.differs(images(4), rows) is None
-    assert not torch.equal(rows, FrozenPrefix(backbone, "stage1").rows(images(4)))
+    activations = prefix.activations(images(4))
+    assert activations.dtype == torch.float32
+    assert prefix.differs(images(4), activations) is None
+    assert not torch.equal(activations, FrozenPrefix(backbone, "stage1").activations(images(4)))

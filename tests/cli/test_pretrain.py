@@ -8,7 +8,7 @@ SMALL = {
     "strokes": 1,
     "textures": 3,
     "image-size": 16,
-    "pictures": 32,
+    "images": 32,
     "batch-size": 16,
     "epochs": 1,
     "workers": 0,

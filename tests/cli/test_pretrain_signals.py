@@ -17,7 +17,7 @@ SMALL = {
     "strokes": 1,
     "textures": 3,
     "image-size": 16,
-    "pictures": 64,
+    "images": 64,
     "batch-size": 16,
     "epochs": 1000,
     "workers": 2,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graft.data.augment import Augmentation
-from graft.data.decode import decode, decoder, examine, is_picture
+from graft.data.decode import decode, decoder, examine, is_image
 from graft.data.preprocess import CROPS, Preprocess
 from graft.data.reduction import whole_size
 from graft.data.transforms import RandomResizedCrop
@@ -54,7 +54,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("orientation", STORED)
-def test_every_orientation_gives_the_same_upright_picture(make_photo, orientation, kind):
+def test_every_orientation_gives_the_same_upright_image(make_photo, orientation, kind):
     photo = make_photo()
     data = turned(photo, orientation, kind)
     assert (pixels(decode(data)) == pixels(photo)).all()
@@ -127,13 +127,13 @@ def test_the_first_frame_of_an_animation_is_taken(kind):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P", "CMYK"])
-def test_a_single_pixel_is_a_picture(mode):
+def test_a_single_pixel_is_a_image(mode):
     kind = "TIFF" if mode == "CMYK" else "PNG"
     assert decode(encoded(Image.new(mode, (1, 1)), kind)).size == (1, 1)
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3), (4, 6, 4)])
-def test_arrays_are_pictures(shape):
+def test_arrays_are_images(shape):
     assert decode(np.full(shape, 255, dtype=np.uint8)).getpixel((0, 0)) == (255, 255, 255)
 
 
@@ -176,7 +176,7 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\
         (encoded(Image.new("F", (4, 4)), "TIFF"), "floating-point"),
     ],
 )
-def test_what_is_no_picture_is_named_with_its_reason(tmp_path, data, reason):
+def test_what_is_no_image_is_named_with_its_reason(tmp_path, data, reason):
     path = tmp_path / "broken.jpg"
     path.write_bytes(data)
     with pytest.raises(DataError, match=rf"broken\.jpg' cannot be read: .*{reason}"):
@@ -207,12 +207,12 @@ def test_examine_without_pixels_reads_only_the_header(make_photo):
     assert examine(data[: len(data) // 2], pixels=False)[:3] == (200, 150, "ok")
 
 
-def test_a_picture_is_recognised_by_its_content(make_photo, tmp_path):
+def test_a_image_is_recognised_by_its_content(make_photo, tmp_path):
     named, text = tmp_path / "no-suffix", tmp_path / "notes.txt"
     make_photo().save(named, "PNG")
     text.write_text("P is for photo")
-    assert is_picture(named)
-    assert not is_picture(text)
+    assert is_image(named)
+    assert not is_image(text)
 
 
 def test_examine_agrees_with_decode_on_real_photographs(shared):
@@ -261,7 +261,7 @@ def test_a_reduced_jpeg_keeps_its_colours_in_every_mode(make_photo, mode, option
     assert np.abs(pixels(reduced) - pixels(whole)).mean() < 1
 
 
-def test_a_reduced_picture_of_several_frames_is_its_first(make_photo):
+def test_a_reduced_image_of_several_frames_is_its_first(make_photo):
     first, second = make_photo(640, 480, seed=1), make_photo(640, 480, seed=2)
     data = encoded(first, "MPO", save_all=True, append_images=[second], quality=95)
     reduced = decode(data, 60)
@@ -294,7 +294,7 @@ def test_what_somebody_else_opened_is_neither_reduced_nor_changed(make_photo, tm
     resize=st.none() | st.integers(1, 80),
     crop=st.sampled_from(CROPS),
 )
-def test_no_view_needs_more_than_half_of_what_a_reduced_picture_has(given, size, resize, crop):
+def test_no_view_needs_more_than_half_of_what_a_reduced_image_has(given, size, resize, crop):
     preprocess = Preprocess(size, resize=resize, crop=crop)
     data = encoded(Image.new("RGB", given), "JPEG")
     reduced = decode(data, preprocess.decode_shorter)
@@ -313,7 +313,7 @@ def test_no_view_needs_more_than_half_of_what_a_reduced_picture_has(given, size,
 @pytest.mark.parametrize("crop", CROPS)
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("size", [(641, 489), (490, 645)])  # no multiples of 4
-def test_a_reduced_picture_is_not_shifted_against_the_whole(size, orientation, crop):
+def test_a_reduced_image_is_not_shifted_against_the_whole(size, orientation, crop):
     across, down = (np.sin(np.arange(length) * 2 * np.pi / 48) for length in size)
     waves = (np.add.outer(down, across) * 60 + 128).astype(np.uint8)
     data = turned(Image.fromarray(waves), orientation, "JPEG")
@@ -325,8 +325,8 @@ def test_a_reduced_picture_is_not_shifted_against_the_whole(size, orientation, c
     difference = np.abs(pixels(preprocess.view(reduced)) - pixels(preprocess.view(whole)))
     assert difference.mean() < 1
     crop_drawn = [
-        Augmentation((RandomResizedCrop(),)).view(picture, preprocess, np.random.default_rng(1))
-        for picture in (reduced, whole)
+        Augmentation((RandomResizedCrop(),)).view(image, preprocess, np.random.default_rng(1))
+        for image in (reduced, whole)
     ]
     assert np.abs(np.subtract(*map(pixels, crop_drawn))).mean() < 1.3
 
@@ -352,7 +352,7 @@ def test_real_photographs_look_the_same_reduced(shared, size):
     assert max(differences) < 1.5, "of 255"
 
 
-def test_a_reduced_picture_decoded_again_is_a_picture_of_its_own(make_photo):
+def test_a_reduced_image_decoded_again_is_a_image_of_its_own(make_photo):
     reduced = decode(encoded(make_photo(641, 481), "JPEG"), 60)
     assert whole_size(reduced) == (641, 481)
     again = decode(reduced)
@@ -360,7 +360,7 @@ def test_a_reduced_picture_decoded_again_is_a_picture_of_its_own(make_photo):
 
 
 def photograph(width: int, height: int, seed: int) -> Image.Image:
-    """Make a picture whose detail falls off with its fineness, as that of photographs does."""
+    """Make an image whose detail falls off with its fineness, as that of photographs does."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
     for octave in range(2, 10):

@@ -28,13 +28,13 @@ def test_hidden_files_and_other_files_are_passed_over(make_folder):
     assert names(images_below(root)) == ["000.jpg"]
 
 
-def test_a_picture_without_a_suffix_is_found(make_folder):
+def test_a_image_without_a_suffix_is_found(make_folder):
     root = make_folder({"a": 1})
     (root / "a" / "000.jpg").rename(root / "a" / "scan-17")
     assert names(images_below(root)) == ["scan-17"]
 
 
-def test_a_file_named_as_a_picture_is_found_even_if_it_is_none(tmp_path):
+def test_a_file_named_as_a_image_is_found_even_if_it_is_none(tmp_path):
     for name in ("a.JPG", "b.heic", "c.tif"):
         (tmp_path / name).touch()
     assert names(images_below(tmp_path)) == ["a.JPG", "b.heic", "c.tif"]
@@ -54,7 +54,7 @@ def test_a_linked_folder_is_followed(make_folder, tmp_path):
     assert len(list(images_below(linked))) == 2
 
 
-def test_a_pipe_named_as_a_picture_does_not_block(tmp_path):
+def test_a_pipe_named_as_a_image_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert list(images_below(tmp_path)) == []
 

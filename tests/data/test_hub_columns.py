@@ -1,4 +1,4 @@
-"""Which columns hold pictures and labels."""
+"""Which columns hold images and labels."""
 
 from __future__ import annotations
 

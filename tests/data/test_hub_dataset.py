@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photo(make_photo: MakePhoto) -> Photo:
-    """Make the bytes of a picture that differs for each seed."""
+    """Make the bytes of an image that differs for each seed."""
 
     def make(seed: int = 0, kind: str = "JPEG") -> bytes:
         file = io.BytesIO()
@@ -49,11 +49,11 @@ def photo(make_photo: MakePhoto) -> Photo:
 def table(rows: Rows, label: Any = CLASSES, split: str | None = None, **more: Any) -> Any:
     """Make a dataset in memory."""
     columns = {
-        "picture": [None if data is None else {"bytes": data, "path": None} for data, _ in rows],
+        "image": [None if data is None else {"bytes": data, "path": None} for data, _ in rows],
         "kind": [value for _, value in rows],
         **more,
     }
-    features = {"picture": datasets.Image(), "kind": label}
+    features = {"image": datasets.Image(), "kind": label}
     features |= {name: datasets.Value("int64") for name in more}
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features), split=split)
 
@@ -65,7 +65,7 @@ def saved(data: Any, folder: Path) -> Path:
     return folder
 
 
-def test_pictures_and_labels_arrive_with_their_splits(photo: Photo, tmp_path: Path) -> None:
+def test_images_and_labels_arrive_with_their_splits(photo: Photo, tmp_path: Path) -> None:
     folder = saved(
         {
             "train": table([(photo(1), 0), (photo(2), 1)]),
@@ -88,7 +88,7 @@ def test_pictures_and_labels_arrive_with_their_splits(photo: Photo, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp")])
-def test_pictures_are_written_byte_for_byte_under_their_hash(
+def test_images_are_written_byte_for_byte_under_their_hash(
     photo: Photo, tmp_path: Path, cache: Path, kind: str, suffix: str
 ) -> None:
     data = photo(1, kind)
@@ -169,7 +169,7 @@ def test_a_dataset_without_any_label_is_refused(photo: Photo, tmp_path: Path) ->
 
 
 def test_corrupt_bytes_are_set_aside_with_their_reason(photo: Photo, tmp_path: Path) -> None:
-    rows = [(photo(1), 0), (b"no picture", 1), (photo(2)[:-300], 1), (b"", 1)]
+    rows = [(photo(1), 0), (b"no image", 1), (photo(2)[:-300], 1), (b"", 1)]
 
     manifest = scan(saved(table(rows, split="train"), tmp_path / "insects"))
 
@@ -182,9 +182,9 @@ def test_corrupt_bytes_are_set_aside_with_their_reason(photo: Photo, tmp_path: P
 
 
 def test_a_row_that_refers_to_a_lost_file_is_set_aside_by_name(tmp_path: Path) -> None:
-    features = datasets.Features({"picture": datasets.Image(), "kind": CLASSES})
+    features = datasets.Features({"image": datasets.Image(), "kind": CLASSES})
     lost = {"bytes": None, "path": str(tmp_path / "lost.jpg")}
-    data = datasets.Dataset.from_dict({"picture": [lost], "kind": [1]}, features=features)
+    data = datasets.Dataset.from_dict({"image": [lost], "kind": [1]}, features=features)
 
     hub_images.write_out(lambda _: {"": data}, tmp_path / "out", "insects")
     listing = hub_images.read_back(tmp_path / "out")
@@ -196,8 +196,8 @@ def test_a_row_that_refers_to_a_lost_file_is_set_aside_by_name(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("more", "without", "problem"),
     [
-        ({}, "picture", "no image column; its columns are kind"),
-        ({}, "kind", "no label column; its columns are picture"),
+        ({}, "image", "no image column; its columns are kind"),
+        ({}, "kind", "no label column; its columns are image"),
     ],
 )
 def test_a_dataset_that_lacks_a_column_is_refused(
@@ -251,7 +251,7 @@ def test_caches_of_map_change_nothing(photo: Photo, tmp_path: Path, cache: Path)
     assert len(list(cache.iterdir())) == 1
 
 
-def test_one_picture_in_two_rows_is_one_file_and_two_samples(photo: Photo, tmp_path: Path) -> None:
+def test_one_image_in_two_rows_is_one_file_and_two_samples(photo: Photo, tmp_path: Path) -> None:
     parts = {"train": table([(photo(1), 0)]), "test": table([(photo(1), 0)])}
 
     train, test = scan(saved(parts, tmp_path / "insects")).samples

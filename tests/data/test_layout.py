@@ -33,7 +33,7 @@ def test_a_flat_folder_has_no_splits_yet(make_folder):
 
 def test_hidden_and_empty_folders_are_no_classes(make_folder):
     root = make_folder({"ants": 1, "bees": 1, ".git": 1, "__MACOSX": 1, "empty": 0, "text": 0})
-    (root / "text" / "notes.txt").write_text("no picture")
+    (root / "text" / "notes.txt").write_text("no image")
     assert counted(read_folder(root)).keys() == {("", "ants"), ("", "bees")}
 
 

@@ -232,7 +232,7 @@ def test_without_an_accelerator_decoding_takes_turns(manifest, monkeypatch):
         assert loader_of(manifest, overlap=not there).overlap is not there
 
 
-def test_a_view_of_a_picture_is_the_same_in_every_epoch(manifest):
+def test_a_view_of_a_image_is_the_same_in_every_epoch(manifest):
     loader = loader_of(manifest, augmentation=augmentation("basic"), shuffle=True, batch_size=13)
     first, again, other = [(1, 7), (2, 7), (2, 8)]
     orders = [
@@ -252,7 +252,7 @@ def test_a_view_of_a_picture_is_the_same_in_every_epoch(manifest):
     assert all(image != images(*other)[index] for index, image in images(*again).items())
 
 
-def test_some_pictures_come_in_the_order_asked_for_and_as_in_an_epoch(manifest):
+def test_some_images_come_in_the_order_asked_for_and_as_in_an_epoch(manifest):
     loader = loader_of(manifest, augmentation=augmentation("basic"), shuffle=True, pad=True)
     wanted = [11, 3, 7, 3, 0]
     some = list(loader.some(wanted, view=4))
@@ -287,7 +287,7 @@ def test_kept_pixels_are_decoded_once_and_change_no_number(manifest, monkeypatch
     assert len(decoded) == 13 + 13, "the second loader decodes, the one that shares does not"
 
 
-def test_loaders_that_reduce_pictures_differently_do_not_share_them(make_folder, make_photo):
+def test_loaders_that_reduce_images_differently_do_not_share_them(make_folder, make_photo):
     root = make_folder({"ants": 1})
     make_photo(640, 480).save(root / "ants/000.jpg")
     samples, pixels = scan(root).samples, PixelCache()
@@ -301,7 +301,7 @@ def test_loaders_that_reduce_pictures_differently_do_not_share_them(make_folder,
     assert len(pixels) == 2
 
 
-def test_only_pictures_known_by_their_content_are_kept(manifest):
+def test_only_images_known_by_their_content_are_kept(manifest):
     pixels = PixelCache()
     nameless = [replace(sample, sha256="") for sample in manifest.subset("train")]
     for sources in (nameless, [sample.path for sample in nameless]):
@@ -314,9 +314,9 @@ def test_only_pictures_known_by_their_content_are_kept(manifest):
 
 
 @pytest.mark.parametrize("overlap", [True, False])
-def test_what_comes_before_an_unreadable_picture_still_comes(make_photo, overlap):
-    pictures = [make_photo(), make_photo(), b"", make_photo()]
-    batches = Loader(pictures, None, SMALL, batch_size=2, overlap=overlap).epoch(0)
+def test_what_comes_before_an_unreadable_image_still_comes(make_photo, overlap):
+    images = [make_photo(), make_photo(), b"", make_photo()]
+    batches = Loader(images, None, SMALL, batch_size=2, overlap=overlap).epoch(0)
     assert next(batches).indices.tolist() == [0, 1]
     with pytest.raises(DataError, match="zero bytes"):
         next(batches)
@@ -338,11 +338,11 @@ def test_a_batch_moves_to_a_device_as_a_whole(manifest):
     assert {t.device.type for t in (moved.inputs, moved.targets, moved.indices)} == {"meta"}
 
 
-def test_a_picture_that_cannot_be_read_becomes_padding_and_its_reason_is_noted(make_photo) -> None:
+def test_a_image_that_cannot_be_read_becomes_padding_and_its_reason_is_noted(make_photo) -> None:
     failures: dict[int, str] = {}
-    pictures = [b"", make_photo(), b"no picture", b"", make_photo(seed=1)]
+    images = [b"", make_photo(), b"no image", b"", make_photo(seed=1)]
     loader = Loader(
-        pictures, None, Preprocess(8), batch_size=2, pad=True, workers=2, failures=failures
+        images, None, Preprocess(8), batch_size=2, pad=True, workers=2, failures=failures
     )
     indices = [batch.indices.tolist() for batch in loader.epoch(0)]
     assert indices == [[1, -1], [-1, -1], [4, -1]]

@@ -12,7 +12,7 @@ from graft.data.prefetch import LARGEST, PixelCache
 from graft.machine import available_memory
 
 
-def picture(width: int = 10, height: int = 10) -> Image.Image:
+def image(width: int = 10, height: int = 10) -> Image.Image:
     return Image.new("RGB", (width, height))
 
 
@@ -24,7 +24,7 @@ def picture(width: int = 10, height: int = 10) -> Image.Image:
 def test_what_is_kept_never_takes_more_than_the_limit_and_is_counted_right(limit, asked):
     cache, kept = PixelCache(limit), {}
     for key, width in asked:
-        given_back = cache.get(key, lambda width=width: picture(width))
+        given_back = cache.get(key, lambda width=width: image(width))
         if key in kept:
             assert given_back is kept[key]
         elif len(cache) > len(kept):
@@ -32,13 +32,13 @@ def test_what_is_kept_never_takes_more_than_the_limit_and_is_counted_right(limit
     assert cache.used == sum(4 * each.width * each.height for each in kept.values()) <= limit
 
 
-def test_once_full_pictures_are_made_anew_and_small_ones_still_find_room():
+def test_once_full_images_are_made_anew_and_small_ones_still_find_room():
     cache = PixelCache(limit=4 * 150)
     made = []
 
     def make(width: int) -> Image.Image:
         made.append(width)
-        return picture(width)
+        return image(width)
 
     for _ in range(2):
         cache.get("first", lambda: make(10))
@@ -47,7 +47,7 @@ def test_once_full_pictures_are_made_anew_and_small_ones_still_find_room():
     assert made == [10, 11, 5, 11]
 
 
-def test_a_picture_that_cannot_be_made_leaves_nothing_behind():
+def test_a_image_that_cannot_be_made_leaves_nothing_behind():
     cache = PixelCache()
 
     def fail() -> Image.Image:
@@ -56,15 +56,15 @@ def test_a_picture_that_cannot_be_made_leaves_nothing_behind():
     with pytest.raises(ValueError, match="no pixels"):
         cache.get("broken", fail)
     assert (len(cache), cache.used) == (0, 0)
-    assert cache.get("broken", picture).size == (10, 10)
+    assert cache.get("broken", image).size == (10, 10)
 
 
-def test_threads_that_make_one_picture_at_once_are_counted_once():
+def test_threads_that_make_one_image_at_once_are_counted_once():
     cache, together = PixelCache(), threading.Barrier(4)
 
     def make() -> Image.Image:
         together.wait(10)
-        return picture()
+        return image()
 
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: cache.get("one", make), range(4)))

@@ -43,7 +43,7 @@ def test_normalised_pixels_are_torchvisions(make_photo):
 @pytest.mark.parametrize("resize", [None, 16, 40])
 @pytest.mark.parametrize("image_size", [24, (16, 32), (32, 16)])
 @pytest.mark.parametrize("given", [(1, 1), (1, 3000), (3000, 1), (7, 5), (100, 101)])
-def test_any_picture_fills_the_input(given, image_size, resize, crop):
+def test_any_image_fills_the_input(given, image_size, resize, crop):
     preprocess = Preprocess(image_size, resize=resize, crop=crop)
     view = preprocess.view(Image.new("RGB", given, "red"))
     assert view.size == (preprocess.width, preprocess.height)
@@ -67,7 +67,7 @@ def test_the_decoder_is_told_how_long_the_shorter_side_may_become(preprocess, lo
 
 
 @pytest.mark.parametrize("size", [(2, 100_000), (100_000, 2)])
-def test_a_very_long_picture_takes_little_memory(size, monkeypatch):
+def test_a_very_long_image_takes_little_memory(size, monkeypatch):
     scaled = []
     resize = Image.Image.resize
 

@@ -26,7 +26,7 @@ def test_strength_zero_changes_nothing_and_full_strength_something(name, make_ph
 
 @pytest.mark.parametrize("strength", [-1.0, 1.0])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_no_operation_leaves_an_empty_picture(name, strength, make_photo):
+def test_no_operation_leaves_an_empty_image(name, strength, make_photo):
     changed = np.asarray(OPERATIONS[name](make_photo(), strength))
     assert changed.std() > 1
 

@@ -81,7 +81,7 @@ def test_grayscale_has_three_equal_channels(make_photo):
 
 
 @pytest.mark.parametrize("size", [(500, 375), (1, 1), (1, 900), (900, 1)])
-def test_a_crop_lies_inside_the_picture_and_shows_the_share_it_should(size):
+def test_a_crop_lies_inside_the_image_and_shows_the_share_it_should(size):
     crop = RandomResizedCrop(0.5, 0.8)
     for seed in range(200):
         left, top, right, bottom = crop.box(*size, rng(seed))

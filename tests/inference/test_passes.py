@@ -65,7 +65,7 @@ def test_one_image_a_few_and_all_get_the_same_bits(
 def test_a_head_on_a_trunks_features_gives_the_bits_of_the_whole(
     classifier: Classifier, loader: Loader
 ) -> None:
-    features = run(classifier.trunk, loader).values
+    features = run(classifier.body, loader).values
 
     logits = run_head(classifier.head, features, classifier.eval_batch)
 
@@ -118,7 +118,7 @@ def test_modes_and_numbers_of_the_module_are_left_alone(
 ) -> None:
     if refused:
         monkeypatch.setattr(engine, "fold", lambda module, _: Folded(module, refused="tired"))
-    classifier.trunk.stage2.eval()
+    classifier.body.stage2.eval()
     modes = [module.training for module in classifier.modules()]
     state = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
 
@@ -146,9 +146,9 @@ def test_a_refused_copy_changes_nothing_but_the_time(
 def test_bf16_is_for_the_trunk_and_its_features_are_float32(
     classifier: Classifier, loader: Loader
 ) -> None:
-    exact = run(classifier.trunk, loader).values
+    exact = run(classifier.body, loader).values
 
-    features = run(classifier.trunk, loader, precision="bf16").values
+    features = run(classifier.body, loader, precision="bf16").values
     logits = run(classifier, loader, precision="bf16").values
 
     assert features.dtype == torch.float32

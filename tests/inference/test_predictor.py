@@ -93,7 +93,7 @@ def test_what_becomes_of_the_model_changes_no_answer(model: Classifier, photos: 
 
 def change_in_place(model: Classifier) -> None:
     with torch.no_grad():
-        next(model.trunk.parameters()).mul_(2)
+        next(model.body.parameters()).mul_(2)
 
 
 def change_data(model: Classifier) -> None:
@@ -111,7 +111,7 @@ def change_statistics(model: Classifier) -> None:
 
 
 def change_layer(model: Classifier) -> None:
-    for parent in model.trunk.modules():
+    for parent in model.body.modules():
         for name, child in parent.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(parent, name, nn.Tanh())

@@ -13,24 +13,24 @@ from graft.errors import RecipeError
 from graft.pretraining.losses import BarlowTwins
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
-seeds, pictures, widths = st.integers(0, 999), st.integers(3, 9), st.integers(1, 6)
+seeds, images, widths = st.integers(0, 999), st.integers(3, 9), st.integers(1, 6)
 
 
-def views(seed: int, pictures: int, width: int) -> torch.Tensor:
-    first, noise = torch.randn(2, pictures, width, generator=torch.Generator().manual_seed(seed))
+def views(seed: int, images: int, width: int) -> torch.Tensor:
+    first, noise = torch.randn(2, images, width, generator=torch.Generator().manual_seed(seed))
     return torch.stack([first, first + 0.5 * noise])
 
 
 def by_loops(first: np.ndarray, second: np.ndarray, redundancy: float) -> dict[str, float]:
     """Equations 1 and 2 of the paper, number by number."""
-    pictures, width = first.shape
+    images, width = first.shape
     losses = {"invariance": 0.0, "redundancy": 0.0}
     for i in range(width):
         for j in range(width):
             a, b = first[:, i] - first[:, i].mean(), second[:, j] - second[:, j].mean()
-            dot = sum(a[n] * b[n] for n in range(pictures))
+            dot = sum(a[n] * b[n] for n in range(images))
             # 1e-5 is what batch normalisation adds to the variance.
-            lengths = np.sqrt(a @ a + 1e-5 * pictures) * np.sqrt(b @ b + 1e-5 * pictures)
+            lengths = np.sqrt(a @ a + 1e-5 * images) * np.sqrt(b @ b + 1e-5 * images)
             if i == j:
                 losses["invariance"] += (1 - dot / lengths) ** 2
             else:
@@ -39,9 +39,9 @@ def by_loops(first: np.ndarray, second: np.ndarray, redundancy: float) -> dict[s
 
 
 @few
-@given(seeds, pictures, widths, st.floats(0, 1))
-def test_it_is_the_papers_equation(seed, pictures, width, redundancy):
-    first, second = views(seed, pictures, width)
+@given(seeds, images, widths, st.floats(0, 1))
+def test_it_is_the_papers_equation(seed, images, width, redundancy):
+    first, second = views(seed, images, width)
     expected = by_loops(first.double().numpy(), second.double().numpy(), redundancy)
     losses = BarlowTwins(redundancy)(first, second)
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
@@ -50,9 +50,9 @@ def test_it_is_the_papers_equation(seed, pictures, width, redundancy):
 
 
 @few
-@given(seeds, pictures, widths)
-def test_scale_and_offset_of_a_dimension_do_not_matter(seed, pictures, width):
-    first, second = views(seed, pictures, width).double()
+@given(seeds, images, widths)
+def test_scale_and_offset_of_a_dimension_do_not_matter(seed, images, width):
+    first, second = views(seed, images, width).double()
     generator = torch.Generator().manual_seed(seed)
     scales, offsets = 1 + 9 * torch.rand(2, width, generator=generator).double()
     plain, moved = BarlowTwins()(first, second), BarlowTwins()(first * scales + offsets, second)

@@ -25,8 +25,8 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @few
 @given(st.integers(0, 999), st.integers(2, 12), st.integers(1, 9))
-def test_both_numbers_are_those_of_their_papers(seed, pictures, width):
-    features = random(pictures, width, seed=seed).double().numpy()
+def test_both_numbers_are_those_of_their_papers(seed, images, width):
+    features = random(images, width, seed=seed).double().numpy()
     directions = [row / math.sqrt(row @ row) for row in features]
     deviations = [np.std([row[j] for row in directions]) for j in range(width)]
     values = np.sqrt(np.linalg.eigvalsh(features.T @ features).clip(0))
@@ -56,9 +56,9 @@ def test_few_directions_of_many_have_collapsed_in_dimension():
     assert measure_collapse(random(1024, 40) @ random(40, 512, seed=1)).kind is None
 
 
-@pytest.mark.parametrize(("pictures", "width"), [(512, 64), (64, 512), (16, 2048), (64, 2), (8, 3)])
-def test_isotropic_features_have_not_collapsed(pictures, width):
-    found = measure_collapse(random(pictures, width))
+@pytest.mark.parametrize(("images", "width"), [(512, 64), (64, 512), (16, 2048), (64, 2), (8, 3)])
+def test_isotropic_features_have_not_collapsed(images, width):
+    found = measure_collapse(random(images, width))
     assert not found.collapsed
     assert found.std == pytest.approx(1, abs=0.1)
     assert found.rank > 0.75 * found.limit
@@ -78,12 +78,12 @@ def test_scaling_all_features_changes_nothing():
 def test_the_words_name_the_numbers_and_the_way_out():
     complete, dimensional = Collapse(0.014, 1.04, 512, 256), Collapse(0.8, 1.3, 64, 256)
     for found in (complete, dimensional):
-        assert f"{found.std:.2f} of 1" in found.words
-        assert f"{found.rank:.1f} of {found.limit}" in found.words
+        assert f"{found.std:.2f} of 1" in found.message
+        assert f"{found.rank:.1f} of {found.limit}" in found.message
         for advice in ("learning rate", "batch", "augment", "variance"):
-            assert advice in found.words
-        assert found.words.count(".") - found.words.count("0.") - found.words.count("1.") == 1
-    assert Collapse(0.9, 60.0, 64, 256).words.startswith("No collapse: ")
+            assert advice in found.message
+        assert found.message.count(".") - found.message.count("0.") - found.message.count("1.") == 1
+    assert Collapse(0.9, 60.0, 64, 256).message.startswith("No collapse: ")
 
 
 def test_measuring_leaves_gradients_and_dtype_alone():
@@ -115,14 +115,14 @@ def test_features_of_another_shape_are_refused(shape):
     ids=["invariance alone", "VICReg", "Barlow Twins", "NT-Xent"],
 )
 def test_a_run_that_collapses_is_caught_and_one_that_does_not_is_not(loss, collapses):
-    pictures = random(64, 20)
+    images = random(64, 20)
     network = nn.Sequential(make_projector(20, (32, 32)))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     for step in range(100):
         noise = 0.1 * random(2, 64, 20, seed=step + 1)
-        first, second = network(pictures + noise[0]), network(pictures + noise[1])
+        first, second = network(images + noise[0]), network(images + noise[1])
         optimizer.zero_grad()
         sum(loss(first, second).values()).backward()
         optimizer.step()
-    found = measure_collapse(network(pictures))
-    assert found.collapsed == collapses, found.words
+    found = measure_collapse(network(images))
+    assert found.collapsed == collapses, found.message

@@ -6,7 +6,7 @@ from graft.pretraining.views import SECOND
 from graft.tasks import Progress
 
 
-def test_the_loss_is_between_the_two_views_of_the_same_pictures():
+def test_the_loss_is_between_the_two_views_of_the_same_images():
     torch.manual_seed(0)
     first, second = torch.randn(6, 4), torch.randn(6, 4)
     nothing, indices = torch.full((6, 1), -1), torch.arange(6)

@@ -1,4 +1,4 @@
-"""Promises of handing a decoded picture from one view to the other."""
+"""Promises of handing a decoded image from one view to the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graft.errors import DataError
 from graft.pretraining.views import DecodeOnce
 
 
-def test_a_picture_is_kept_until_its_second_view_and_no_longer():
+def test_a_image_is_kept_until_its_second_view_and_no_longer():
     once, made = DecodeOnce(), Counter()
 
     def get(key):

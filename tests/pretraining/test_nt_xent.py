@@ -14,12 +14,12 @@ from graft.errors import RecipeError
 from graft.pretraining.losses import NTXent
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
-seeds, pictures, widths = st.integers(0, 999), st.integers(2, 7), st.integers(1, 6)
+seeds, images, widths = st.integers(0, 999), st.integers(2, 7), st.integers(1, 6)
 temperatures = st.sampled_from([0.07, 0.1, 0.5, 1.0, 3.0])
 
 
-def views(seed: int, pictures: int, width: int) -> torch.Tensor:
-    return torch.randn(2, pictures, width, generator=torch.Generator().manual_seed(seed))
+def views(seed: int, images: int, width: int) -> torch.Tensor:
+    return torch.randn(2, images, width, generator=torch.Generator().manual_seed(seed))
 
 
 def value(first, second, temperature=0.5) -> float:
@@ -41,30 +41,30 @@ def by_loops(first: np.ndarray, second: np.ndarray, temperature: float) -> float
 
 
 @few
-@given(seeds, pictures, widths, temperatures)
-def test_it_is_the_papers_equation(seed, pictures, width, temperature):
-    first, second = views(seed, pictures, width)
+@given(seeds, images, widths, temperatures)
+def test_it_is_the_papers_equation(seed, images, width, temperature):
+    first, second = views(seed, images, width)
     expected = by_loops(first.numpy(), second.numpy(), temperature)
     assert value(first, second, temperature) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @few
-@given(seeds, pictures, widths, st.floats(1e-3, 1e6))
-def test_the_length_of_a_projection_does_not_matter(seed, pictures, width, scale):
-    first, second = views(seed, pictures, width)
-    scales = torch.linspace(1, scale, pictures).unsqueeze(1)
+@given(seeds, images, widths, st.floats(1e-3, 1e6))
+def test_the_length_of_a_projection_does_not_matter(seed, images, width, scale):
+    first, second = views(seed, images, width)
+    scales = torch.linspace(1, scale, images).unsqueeze(1)
     assert value(first * scales, second) == pytest.approx(value(first, second), rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("pictures", [2, 3, 8])
+@pytest.mark.parametrize("images", [2, 3, 8])
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_the_least_value_is_that_of_a_simplex(pictures, temperature):
-    simplex = torch.eye(pictures, dtype=torch.float64) - 1 / pictures
-    negatives, gap = 2 * pictures - 2, 1 + 1 / (pictures - 1)
+def test_the_least_value_is_that_of_a_simplex(images, temperature):
+    simplex = torch.eye(images, dtype=torch.float64) - 1 / images
+    negatives, gap = 2 * images - 2, 1 + 1 / (images - 1)
     least = math.log1p(negatives * math.exp(-gap / temperature))
     assert value(simplex, simplex, temperature) == pytest.approx(least, rel=1e-4)
     for seed in range(5):
-        assert value(*views(seed, pictures, pictures), temperature) > least
+        assert value(*views(seed, images, images), temperature) > least
 
 
 def test_equal_projections_are_told_apart_by_guessing():

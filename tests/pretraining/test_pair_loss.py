@@ -12,12 +12,12 @@ from graft.pretraining.losses import BarlowTwins, NTXent, VICReg
 
 every_loss = pytest.mark.parametrize("loss", [NTXent(), BarlowTwins(), VICReg()], ids=repr)
 few = settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))
-seeds, pictures, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 7)
+seeds, images, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 7)
 
 
-def two_views(seed: int, pictures: int, width: int, *, apart: float = 0.5):
+def two_views(seed: int, images: int, width: int, *, apart: float = 0.5):
     generator = torch.Generator().manual_seed(seed)
-    first, noise = torch.randn(2, pictures, width, generator=generator)
+    first, noise = torch.randn(2, images, width, generator=generator)
     return first, first + apart * noise
 
 
@@ -27,9 +27,9 @@ def numbers(losses: dict[str, torch.Tensor]) -> dict[str, float]:
 
 @every_loss
 @few
-@given(seeds, pictures, widths)
-def test_the_order_of_the_views_does_not_matter(loss, seed, pictures, width):
-    first, second = two_views(seed, pictures, width)
+@given(seeds, images, widths)
+def test_the_order_of_the_views_does_not_matter(loss, seed, images, width):
+    first, second = two_views(seed, images, width)
     assert numbers(loss(first, second)) == pytest.approx(
         numbers(loss(second, first)), rel=1e-3, abs=1e-5
     )
@@ -37,10 +37,10 @@ def test_the_order_of_the_views_does_not_matter(loss, seed, pictures, width):
 
 @every_loss
 @few
-@given(seeds, pictures, widths)
-def test_the_order_of_the_pictures_does_not_matter(loss, seed, pictures, width):
-    first, second = two_views(seed, pictures, width)
-    order = torch.randperm(pictures, generator=torch.Generator().manual_seed(seed))
+@given(seeds, images, widths)
+def test_the_order_of_the_images_does_not_matter(loss, seed, images, width):
+    first, second = two_views(seed, images, width)
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
     assert numbers(loss(first[order], second[order])) == pytest.approx(
         numbers(loss(first, second)), rel=1e-3, abs=1e-5
     )
@@ -48,9 +48,9 @@ def test_the_order_of_the_pictures_does_not_matter(loss, seed, pictures, width):
 
 @every_loss
 @few
-@given(seeds, pictures, widths)
-def test_pairing_pictures_with_their_own_views_costs_least(loss, seed, pictures, width):
-    first, second = two_views(seed, pictures, width, apart=0)
+@given(seeds, images, widths)
+def test_pairing_images_with_their_own_views_costs_least(loss, seed, images, width):
+    first, second = two_views(seed, images, width, apart=0)
     right = sum(loss(first, second).values())
     assert right <= sum(loss(first, second.roll(1, 0)).values()) + 1e-4
 
@@ -84,8 +84,8 @@ def test_half_precision_and_autocast_change_nothing_but_the_inputs(loss, dtype):
 
 
 @every_loss
-def test_a_batch_of_one_picture_is_refused(loss):
-    with pytest.raises(RecipeError, match="batch of 1 picture"):
+def test_a_batch_of_one_image_is_refused(loss):
+    with pytest.raises(RecipeError, match="batch of 1 image"):
         loss(torch.zeros(1, 6), torch.zeros(1, 6))
 
 

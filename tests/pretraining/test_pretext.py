@@ -9,7 +9,7 @@ from graft.data.preprocess import Preprocess
 from graft.errors import DivergedError
 from graft.model import Model
 from graft.pretraining.heads import FactorHeads, Factors, make_projector
-from graft.pretraining.images import GeneratedPictures
+from graft.pretraining.images import GeneratedImages
 from graft.pretraining.losses import BetweenViews, VICReg
 from graft.pretraining.monitor import CollapseMonitor
 from graft.pretraining.pretext import Pretext, pretraining_plan
@@ -37,7 +37,7 @@ class KillAfter(Callback):
 def pretrainer(method="supervised", *, loss=None, epochs=3, **options):
     backbone = load_backbone("graft-small", pretrained=False, image_size=SIZE, seed=1)
     views = 1 if method == "supervised" else 2
-    pictures = GeneratedPictures(
+    images = GeneratedImages(
         Scenes(size=SIZE, **FEW),
         Preprocess(SIZE),
         32,
@@ -47,16 +47,16 @@ def pretrainer(method="supervised", *, loss=None, epochs=3, **options):
         workers=0,
     )
     if method == "supervised":
-        head = FactorHeads(backbone.width, pictures.factors)
-        objective = Factors(tuple(pictures.factors))
+        head = FactorHeads(backbone.width, images.factors)
+        objective = Factors(tuple(images.factors))
     else:
         head, objective = make_projector(backbone.width, (32, 32)), BetweenViews(loss or VICReg())
     training = options.pop("options", PretrainOptions(epochs=epochs, batch_size=16, lr=3e-3))
-    callbacks = [CollapseMonitor(pictures.held_out), *options.pop("callbacks", ())]
+    callbacks = [CollapseMonitor(images.held_out), *options.pop("callbacks", ())]
     return Trainer(
         Model(backbone, head, Pretext(objective)),
         pretraining_plan(backbone, training.epochs),
-        pictures,
+        images,
         options=TrainingOptions(**training.model_dump()),
         callbacks=callbacks,
         keep="last",
@@ -66,7 +66,7 @@ def pretrainer(method="supervised", *, loss=None, epochs=3, **options):
 
 
 def state(trainer):
-    return {name: tensor.clone() for name, tensor in trainer.model.trunk.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in trainer.model.body.state_dict().items()}
 
 
 @pytest.mark.parametrize("method", ["supervised", "vicreg"])
@@ -83,10 +83,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(method, tmp_path):
         assert torch.equal(tensor, state(resumed)[name]), name
 
 
-def test_it_learns_what_is_in_the_pictures():
+def test_it_learns_what_is_in_the_images():
     options = PretrainOptions(epochs=6, batch_size=16, lr=1e-3)
     trainer = pretrainer(options=options)
-    # The same few pictures in every epoch, which can be learned by heart.
+    # The same few images in every epoch, which can be learned by heart.
     show = trainer.train_loader.epoch
     trainer.train_loader.epoch = lambda number, start=0: show(1, start=start)
     trainer.train()
@@ -109,9 +109,9 @@ def test_a_collapse_is_seen_and_stops_the_run(tmp_path):
             return {"size": (first.square().sum() + second.square().sum()) * 0 + 1}
 
     trainer = pretrainer("vicreg", loss=Shrink(), folder=tmp_path)
-    # A trunk whose last layer says the same of every picture has collapsed for good.
+    # A backbone whose last layer says the same of every image has collapsed for good.
     with torch.no_grad():
-        for name, parameter in trainer.model.trunk.named_parameters():
+        for name, parameter in trainer.model.body.named_parameters():
             if "stages.3" in name:
                 parameter.zero_() if parameter.ndim > 1 else parameter.fill_(1.0)
     with pytest.raises(DivergedError, match="Complete collapse"):

@@ -13,7 +13,7 @@ def batch_with(labels):
     return Batch(torch.zeros(len(labels), 3, 2, 2), torch.tensor(labels), torch.arange(len(labels)))
 
 
-def test_each_factor_has_the_mean_over_the_pictures_that_show_it():
+def test_each_factor_has_the_mean_over_the_images_that_show_it():
     torch.manual_seed(0)
     shape, palette = torch.randn(3, 4), torch.randn(3, 5)
     batch = batch_with([[1, UNSEEN], [3, 2], [0, UNSEEN]])
@@ -23,7 +23,7 @@ def test_each_factor_has_the_mean_over_the_pictures_that_show_it():
     assert torch.allclose(losses["palette"], alone)
 
 
-def test_a_factor_that_no_picture_shows_costs_nothing_and_has_no_gradient():
+def test_a_factor_that_no_image_shows_costs_nothing_and_has_no_gradient():
     logits = torch.randn(2, 4, requires_grad=True)
     losses = Factors(("shape",))(lambda images: (logits,), batch_with([[-1], [-1]]), HERE)
     losses["shape"].backward()

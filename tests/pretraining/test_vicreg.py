@@ -13,26 +13,26 @@ from graft.errors import RecipeError
 from graft.pretraining.losses import VICReg
 
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
-seeds, pictures, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 6)
+seeds, images, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 6)
 
 
-def views(seed: int, pictures: int, width: int) -> torch.Tensor:
-    return torch.randn(2, pictures, width, generator=torch.Generator().manual_seed(seed))
+def views(seed: int, images: int, width: int) -> torch.Tensor:
+    return torch.randn(2, images, width, generator=torch.Generator().manual_seed(seed))
 
 
 def by_loops(first: np.ndarray, second: np.ndarray, weights: tuple[float, ...]) -> dict[str, float]:
     """Equations 1 to 6 of the paper, number by number."""
-    pictures, width = first.shape
+    images, width = first.shape
     lost = {"invariance": 0.0, "variance": 0.0, "covariance": 0.0}
-    for n in range(pictures):
+    for n in range(images):
         for j in range(width):
             difference = first[n, j] - second[n, j]
-            lost["invariance"] += weights[0] * difference**2 / (pictures * width)
+            lost["invariance"] += weights[0] * difference**2 / (images * width)
     for view in (first, second):
         centred = view - view.mean(axis=0)
         for i in range(width):
             for j in range(width):
-                covariance = sum(row[i] * row[j] for row in centred) / (pictures - 1)
+                covariance = sum(row[i] * row[j] for row in centred) / (images - 1)
                 if i == j:
                     lost["variance"] += weights[1] * max(0, 1 - np.sqrt(covariance + 1e-4)) / width
                 else:
@@ -41,9 +41,9 @@ def by_loops(first: np.ndarray, second: np.ndarray, weights: tuple[float, ...]) 
 
 
 @few
-@given(seeds, pictures, widths, st.tuples(*[st.floats(0, 30)] * 3))
-def test_it_is_the_papers_equation(seed, pictures, width, weights):
-    first, second = views(seed, pictures, width)
+@given(seeds, images, widths, st.tuples(*[st.floats(0, 30)] * 3))
+def test_it_is_the_papers_equation(seed, images, width, weights):
+    first, second = views(seed, images, width)
     expected = by_loops(first.double().numpy(), second.double().numpy(), weights)
     losses = VICReg(*weights)(first, second)
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
@@ -52,16 +52,16 @@ def test_it_is_the_papers_equation(seed, pictures, width, weights):
 
 
 @few
-@given(seeds, pictures, widths)
-def test_equal_views_leave_no_invariance_loss(seed, pictures, width):
-    first, _ = views(seed, pictures, width)
+@given(seeds, images, widths)
+def test_equal_views_leave_no_invariance_loss(seed, images, width):
+    first, _ = views(seed, images, width)
     assert VICReg()(first, first)["invariance"].item() == 0
 
 
 @few
-@given(seeds, pictures, widths)
-def test_an_offset_of_all_pictures_does_not_matter(seed, pictures, width):
-    first, second = views(seed, pictures, width).double()
+@given(seeds, images, widths)
+def test_an_offset_of_all_images_does_not_matter(seed, images, width):
+    first, second = views(seed, images, width).double()
     plain, moved = VICReg()(first, second), VICReg()(first + 3, second + 3)
     assert all(moved[name].item() == pytest.approx(plain[name].item()) for name in plain)
 

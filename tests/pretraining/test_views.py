@@ -50,7 +50,7 @@ def by_index(loader: Loader, epoch: int = 0) -> dict[int, tuple[bytes, bytes]]:
     }
 
 
-def test_every_picture_is_seen_twice_in_every_epoch(manifest):
+def test_every_image_is_seen_twice_in_every_epoch(manifest):
     batches = list(pairs(loader_of(manifest), 0))
     assert sorted(torch.cat([pair.indices for pair in batches]).tolist()) == list(range(13))
     for pair in batches:
@@ -60,14 +60,14 @@ def test_every_picture_is_seen_twice_in_every_epoch(manifest):
         assert second.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_row_holds_two_different_views_of_one_picture(manifest):
+def test_a_row_holds_two_different_views_of_one_image(manifest):
     loader = loader_of(manifest, augmentation=augmentation("hflip(0.5),jitter(0.2,0,0,0)"))
     clean = loader_of(manifest, augmentation=None, shuffle=False, batch_size=13)
-    (pictures,) = clean.epoch(0)
+    (images,) = clean.epoch(0)
     for pair in pairs(loader, 0):
         for view in both(pair):
             upright = torch.stack([view, view.flip(3)], dim=1)  # undo the flip, whichever it was
-            distance = (upright.unsqueeze(2) - pictures.inputs).square().mean((3, 4, 5)).amin(1)
+            distance = (upright.unsqueeze(2) - images.inputs).square().mean((3, 4, 5)).amin(1)
             assert distance.argmin(1).tolist() == pair.indices.tolist()
         assert not torch.equal(*both(pair))
 
@@ -117,7 +117,7 @@ def test_a_file_is_decoded_once_for_both_of_its_views(manifest, overlap, monkeyp
     assert loader.pixels is None
 
 
-def test_a_picture_that_can_no_longer_be_read_is_named(manifest):
+def test_a_image_that_can_no_longer_be_read_is_named(manifest):
     gone = Path(manifest.samples[3].path)
     gone.unlink()
     with pytest.raises(DataError, match=f"{gone.name}.*no such file"):
@@ -133,7 +133,7 @@ def test_closing_stops_the_threads(manifest, overlap):
     assert not [t.name for t in threading.enumerate() if t.name.startswith("graft-decode")]
 
 
-def test_pictures_and_arrays_need_no_files(make_photo):
+def test_images_and_arrays_need_no_files(make_photo):
     photo = make_photo()
     loader = Loader(
         [photo, np.asarray(photo)], None, Preprocess(16), batch_size=2, augmentation=SIMCLR
@@ -165,7 +165,7 @@ def test_the_augmentation_of_simclr_is_the_papers():
 
 
 @pytest.mark.parametrize("size", [1, 8, 32, 600])
-def test_the_blur_is_in_proportion_to_the_picture(size, make_photo):
+def test_the_blur_is_in_proportion_to_the_image(size, make_photo):
     view = simclr_augmentation(size).view(make_photo(), Preprocess(size), np.random.default_rng(3))
     assert view.size == (size, size)
     assert simclr_augmentation(size).transforms[-1].max_sigma == max(0.1, size / 112)

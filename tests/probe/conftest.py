@@ -61,11 +61,11 @@ def weigh(rows: Rows, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def oracle_fit() -> Fit:
     """Fit rows with scikit-learn; softmax weights and intercepts for the features as they are."""
 
-    def fit(rows: Rows, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    def fit(rows: Rows, C: float) -> tuple[np.ndarray, np.ndarray]:
         shares, weights = weigh(rows, np.ones(len(rows.labels), bool))
         x = rows.features.astype(np.float64)
         scaler = StandardScaler().fit(x, sample_weight=shares)
-        model = LogisticRegression(C=strength, tol=1e-9, max_iter=100_000)
+        model = LogisticRegression(C=C, tol=1e-9, max_iter=100_000)
         model.fit(scaler.transform(x), rows.labels, sample_weight=weights)
         weight, bias = model.coef_, model.intercept_
         if rows.classes == 2:  # one sigmoid logit z is two softmax logits -z / 2 and z / 2
@@ -80,7 +80,7 @@ def oracle_fit() -> Fit:
 def oracle_held_out_loss() -> HeldOutLoss:
     """Cross-validate with scikit-learn, scaler and classifier fitted in each fold anew."""
 
-    def held_out_loss(rows: Rows, fold: np.ndarray, strength: float) -> float:
+    def held_out_loss(rows: Rows, fold: np.ndarray, C: float) -> float:
         x = rows.features.astype(np.float64)
         measured = rows.clean & (fold >= 0)
         weights_measured = np.zeros(len(fold))
@@ -90,7 +90,7 @@ def oracle_held_out_loss() -> HeldOutLoss:
             inside, held = fold != number, measured & (fold == number)
             shares, weights = weigh(rows, inside)
             scaler = StandardScaler().fit(x[inside], sample_weight=shares)
-            model = LogisticRegression(C=strength, tol=1e-7, max_iter=100_000)
+            model = LogisticRegression(C=C, tol=1e-7, max_iter=100_000)
             model.fit(scaler.transform(x[inside]), rows.labels[inside], sample_weight=weights)
             said = model.predict_proba(scaler.transform(x[held]))
             total += log_loss(

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from graft.heads.linear import LinearHead
 from graft.probe.multilabel import solve_labels
-from graft.probe.search import STRENGTHS
+from graft.probe.search import CS
 
 
 def examples(seed=0, images=120, width=12, labels=3):
@@ -25,11 +25,11 @@ def examples(seed=0, images=120, width=12, labels=3):
 @pytest.mark.parametrize("balanced", [False, True])
 def test_each_label_is_scikit_learns_logistic_regression_at_the_chosen_c(balanced):
     features, targets = examples()
-    found = solve_labels(features, targets, strengths=STRENGTHS[::6], balanced=balanced)
+    found = solve_labels(features, targets, Cs=CS[::6], balanced=balanced)
     scaled = StandardScaler().fit_transform(features.double())
     for label, part in enumerate(found.parts):
         model = LogisticRegression(
-            C=part.strength,
+            C=part.C,
             tol=1e-10,
             max_iter=10_000,
             class_weight="balanced" if balanced else None,
@@ -41,7 +41,7 @@ def test_each_label_is_scikit_learns_logistic_regression_at_the_chosen_c(balance
 def test_a_label_that_all_or_no_image_has_keeps_its_frequency():
     features, targets = examples()
     targets[:, 1], targets[:, 2] = 0, 1
-    found = solve_labels(features, targets, strengths=STRENGTHS[::10])
+    found = solve_labels(features, targets, Cs=CS[::10])
     probabilities = (features @ found.weight.T + found.bias).sigmoid()
     np.testing.assert_allclose(probabilities[:, 1], 1 / 122, rtol=1e-5)
     np.testing.assert_allclose(probabilities[:, 2], 121 / 122, rtol=1e-5)
@@ -50,12 +50,12 @@ def test_a_label_that_all_or_no_image_has_keeps_its_frequency():
 
 def test_it_fits_into_a_head_and_its_score_is_the_labels_mean_loss():
     features, targets = examples()
-    found = solve_labels(features, targets, strengths=STRENGTHS[::10])
+    found = solve_labels(features, targets, Cs=CS[::10])
     head = LinearHead(features.shape[1], 3)
     found.install(head)
     with torch.no_grad():
         np.testing.assert_allclose(
             head(features), features @ found.weight.T + found.bias, atol=1e-4
         )
-    losses = [part.scores[part.strength] for part in found.parts]
-    assert found.scores[found.strength] == pytest.approx(np.mean(losses))
+    losses = [part.scores[part.C] for part in found.parts]
+    assert found.scores[found.C] == pytest.approx(np.mean(losses))

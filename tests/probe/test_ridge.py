@@ -45,7 +45,7 @@ def test_the_chosen_penalty_is_scikit_learns_by_the_same_folds():
         scoring="neg_mean_squared_error",
         cv=KFold(20),
     ).fit(features.double(), values)
-    assert 1 / found.strength == pytest.approx(search.best_params_["ridge__alpha"])
+    assert pytest.approx(search.best_params_["ridge__alpha"]) == 1 / found.C
     np.testing.assert_allclose(
         [found.scores[1 / alpha] for alpha in alphas],
         -search.cv_results_["mean_test_score"],
@@ -73,10 +73,10 @@ def test_views_of_an_image_share_its_fold_and_its_weight():
         groups=torch.arange(60).repeat(2),
         clean=torch.arange(120) < 60,
     )
-    assert once.strength == twice.strength
+    assert once.C == twice.C
     np.testing.assert_allclose(twice.weight, once.weight, rtol=1e-4, atol=1e-6)
-    for strength, loss in once.scores.items():
-        assert twice.scores[strength] == pytest.approx(loss, rel=1e-6)
+    for C, loss in once.scores.items():
+        assert twice.scores[C] == pytest.approx(loss, rel=1e-6)
 
 
 @pytest.mark.parametrize("constant", ["features", "values", "one image"])

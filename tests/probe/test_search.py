@@ -1,4 +1,4 @@
-"""The search for a strength along the regularisation path."""
+"""The search for a C along the regularisation path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from graft.probe import search as module
 from graft.probe.design import Design
-from graft.probe.search import LEAST_TRIED, STRENGTHS, TURNED, search
+from graft.probe.search import CS, LEAST_TRIED, TURNED, search
 from graft.probe.softmax import SoftmaxLoss
 
 
@@ -30,26 +30,26 @@ def problem(request, make_clouds) -> tuple[SoftmaxLoss, Design]:
 
 def test_a_strength_gets_the_same_loss_on_the_path_and_alone(problem):
     loss, design = problem
-    path = search(loss, design, STRENGTHS)
-    for strength in list(path.losses)[::6]:
-        alone = search(loss, design, [strength])
-        assert path.losses[strength] == pytest.approx(alone.losses[strength], abs=2e-3)
+    path = search(loss, design, CS)
+    for C in list(path.losses)[::6]:
+        alone = search(loss, design, [C])
+        assert path.losses[C] == pytest.approx(alone.losses[C], abs=2e-3)
 
 
 def test_the_strength_with_the_least_held_out_loss_is_chosen_with_its_fits(problem):
     loss, design = problem
-    path = search(loss, design, STRENGTHS)
-    assert path.losses[path.strength] == min(path.losses.values())
-    _, _, notes = replace(loss, strength=path.strength)(path.points, np.arange(3))
+    path = search(loss, design, CS)
+    assert path.losses[path.C] == min(path.losses.values())
+    _, _, notes = replace(loss, C=path.C)(path.points, np.arange(3))
     held = notes[:, module.HELD_LOSS].sum() / loss.held.sum()
-    assert held == pytest.approx(path.losses[path.strength], rel=1e-5)
+    assert held == pytest.approx(path.losses[path.C], rel=1e-5)
 
 
 def test_at_least_twenty_strengths_are_tried_and_then_no_more_than_needed(problem):
     loss, design = problem
-    path = search(loss, design, STRENGTHS)
+    path = search(loss, design, CS)
     *before, last = path.losses.values()
-    assert LEAST_TRIED <= len(path.losses) < len(STRENGTHS)
+    assert LEAST_TRIED <= len(path.losses) < len(CS)
     assert last > TURNED * min(before)
     if len(path.losses) > LEAST_TRIED:
         assert max(before[before.index(min(before)) :]) <= TURNED * min(before)
@@ -63,7 +63,7 @@ def test_twenty_strengths_are_tried_even_where_each_is_worse_than_the_last(probl
         return start, np.full((len(start), 2), next(rising))
 
     monkeypatch.setattr(module, "fit", worse)
-    assert len(search(loss, design, STRENGTHS).losses) == LEAST_TRIED
+    assert len(search(loss, design, CS).losses) == LEAST_TRIED
 
 
 def test_of_equal_strengths_the_one_that_regularises_more_is_chosen_with_its_fits(
@@ -72,11 +72,11 @@ def test_of_equal_strengths_the_one_that_regularises_more_is_chosen_with_its_fit
     loss, design = problem
 
     def flat(loss, design, start, tolerance):
-        return np.full_like(start, loss.strength), np.ones((len(start), 2))
+        return np.full_like(start, loss.C), np.ones((len(start), 2))
 
     monkeypatch.setattr(module, "fit", flat)
     path = search(loss, design, [0.125, 1.0, 8.0])
-    assert path.strength == 0.125
+    assert path.C == 0.125
     assert (path.points == 0.125).all()
 
 
@@ -89,8 +89,8 @@ def test_warm_starts_save_most_of_the_work(problem, monkeypatch):
         return real(self, points, which)
 
     monkeypatch.setattr(SoftmaxLoss, "__call__", counted)
-    path = search(loss, design, STRENGTHS)
+    path = search(loss, design, CS)
     warm = len(calls)
-    for strength in path.losses:
-        search(loss, design, [strength])
+    for C in path.losses:
+        search(loss, design, [C])
     assert warm < 0.75 * (len(calls) - warm)

@@ -27,7 +27,7 @@ def make(seed: int, classes: int, shared: bool, kind=np.float64) -> tuple[Softma
         train=(weights * inside).astype(kind),
         held=(weights * ~inside).astype(kind),
         scale=rng.uniform(0.5, 2, (problems, width)).astype(kind),
-        strength=0.3,
+        C=0.3,
         kind=kind,
     )
     return loss, rng.standard_normal((problems, classes * (width + 1))).astype(kind)

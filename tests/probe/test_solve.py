@@ -17,7 +17,7 @@ def clouds(classes: int, seed: int, images: int = 20, width: int = 6):
     centres = 2 * torch.randn(classes, width, generator=generator)
     labels = torch.arange(classes).repeat_interleave(images)
     noise = torch.randn(len(labels), width, generator=generator)
-    # Features of very different scale and offset, as real trunks give.
+    # Features of very different scale and offset, as real backbones give.
     return (centres[labels] + noise) * torch.logspace(-2, 2, width) + 5, labels
 
 
@@ -25,7 +25,7 @@ def clouds(classes: int, seed: int, images: int = 20, width: int = 6):
 @given(st.integers(2, 5), st.sampled_from([6, 150]), st.integers(0, 99))
 def test_the_gradient_of_the_regularised_loss_is_zero_at_the_solution(classes, width, seed):
     features, labels = clouds(classes, seed, width=width)
-    found = solve(features, labels, classes, strengths=[0.1])
+    found = solve(features, labels, classes, Cs=[0.1])
     x, scale = features.double(), features.double().std(dim=0, correction=0)
     # In standardised features: sum of cross-entropies + |w|^2 / (2 C), the intercept free.
     weight = (found.weight.double() * scale).requires_grad_()
@@ -40,7 +40,7 @@ def test_the_gradient_of_the_regularised_loss_is_zero_at_the_solution(classes, w
 
 def test_two_classes_get_the_probabilities_of_one_sigmoid():
     features, labels = clouds(2, 0)
-    found = solve(features, labels, 2, strengths=[1.0])
+    found = solve(features, labels, 2, Cs=[1.0])
     assert torch.allclose(found.weight[0], -found.weight[1])
     assert torch.allclose(found.bias[0], -found.bias[1])
 
@@ -52,8 +52,8 @@ def test_the_strength_is_chosen_by_cross_validation_inside_the_given_images():
     noise = torch.randn(60, 300, generator=generator)
     found = solve(torch.cat([signal, noise], dim=1), labels, 2)
     assert len(found.scores) >= 20
-    assert found.scores[found.strength] == min(found.scores.values())
-    assert found.strength < max(found.scores), "300 features of noise ask for regularisation"
+    assert found.scores[found.C] == min(found.scores.values())
+    assert max(found.scores) > found.C, "300 features of noise ask for regularisation"
     assert found.images == 60
 
 
@@ -83,14 +83,14 @@ def test_balanced_classes_do_not_drown_a_rare_one():
     kept = torch.cat([torch.arange(20), torch.arange(20, 23)])
     share = []
     for balanced in (False, True):
-        found = solve(features[kept], labels[kept], 2, strengths=[1e-3], balanced=balanced)
+        found = solve(features[kept], labels[kept], 2, Cs=[1e-3], balanced=balanced)
         logits = features @ found.weight.T + found.bias
         share.append((logits.argmax(dim=1) == 1).double().mean())
     assert share[1] > share[0]
 
 
 def test_views_are_no_evidence_of_their_own():
-    """Copies of one image on both sides of a fold would make the weakest strength look best."""
+    """Copies of one image on both sides of a fold would make the weakest C look best."""
     generator = torch.Generator().manual_seed(0)
     images, labels = torch.randn(40, 30, generator=generator), torch.arange(40) % 2
     views = torch.arange(40).repeat_interleave(5)

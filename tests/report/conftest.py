@@ -199,12 +199,12 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         write_lines(folder / "steps.jsonl", some_steps(result["plan"]))
         rows = []
         for index, name in enumerate(classes[:6]):
-            picture = tmp_path / f"picture-{index}.jpg"
-            Image.effect_mandelbrot((320, 240), (-2, -1.3 + index / 9, 1, 1.2), 60).save(picture)
+            image = tmp_path / f"image-{index}.jpg"
+            Image.effect_mandelbrot((320, 240), (-2, -1.3 + index / 9, 1, 1.2), 60).save(image)
             taken_for = classes[(index + 1) % len(classes)]
-            rows.append([str(picture), "val", name, taken_for, 0.99 - index / 20])
+            rows.append([str(image), "val", name, taken_for, 0.99 - index / 20])
             rows.append([f"/no/such/{index}.jpg", "val", name, taken_for, 0.7 - index / 20])
-            rows.append([str(picture), "val", name, name, 0.999])
+            rows.append([str(image), "val", name, name, 0.999])
         write_predictions(folder / "predictions.csv", rows, classes)
         return folder
 

@@ -63,23 +63,23 @@ def test_no_difference_is_called_none(tmp_path):
     assert "+10.0" not in said
 
 
-def test_names_are_never_markup_and_without_colours_pictures_are_named(tmp_path):
+def test_names_are_never_markup_and_without_colours_images_are_named(tmp_path):
     said = printed(document(tmp_path, distinguishable=True))
     assert "wrong: [b]3" in said
     assert "[red]3.png" in said.replace("\n", "")
 
 
-def test_on_a_terminal_with_colours_pictures_are_drawn(tmp_path):
+def test_on_a_terminal_with_colours_images_are_drawn(tmp_path):
     said = printed(document(tmp_path, distinguishable=True), color_system="truecolor")
     assert said.count("▀" * 16) == 8
 
 
-def test_the_chart_as_a_picture_has_colours_of_its_own(tmp_path):
+def test_the_chart_as_a_image_has_colours_of_its_own(tmp_path):
     from PIL import Image
 
     rows = document(tmp_path, distinguishable=True)["strategies"]
     write_png(strategies_chart(rows, "digits", "scratch"), tmp_path / "chart.png")
-    with Image.open(tmp_path / "chart.png") as picture:
-        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 16)}
+    with Image.open(tmp_path / "chart.png") as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 16)}
     green = tuple(int(DAYLIGHT["var(--validation)"][i : i + 2], 16) for i in (1, 3, 5))
     assert {(255, 255, 255), green} <= colours

@@ -22,7 +22,7 @@ def test_what_is_not_known_is_left_out_but_a_seed_of_zero_is_known() -> None:
 
 def test_a_solved_head_is_told_with_what_the_features_give_without_learning():
     probe = {
-        "strength": 0.01,
+        "C": 0.01,
         "at_edge": False,
         "tried": 30,
         "folds": 5,
@@ -31,5 +31,5 @@ def test_a_solved_head_is_told_with_what_the_features_give_without_learning():
         "knn": 0.96,
     }
     told = dict(facts(Record(Path("R"), {"result": {"probe": probe}})))
-    assert told["solved head"] == "strength 0.01, the best of 30 in 5 folds"
+    assert told["solved head"] == "C 0.01, the best of 30 in 5 folds"
     assert told["without learning"] == "nearest class mean 95.0%, nearest neighbours 96.0%"

@@ -14,7 +14,7 @@ def test_each_letter_shows_two_pixels_one_above_the_other(tmp_path):
     assert styles == [((255, 0, 0), (0, 0, 255)), ((0, 255, 0), (0, 0, 0))]
 
 
-def test_a_large_picture_becomes_a_small_one(tmp_path):
+def test_a_large_image_becomes_a_small_one(tmp_path):
     Image.new("L", (300, 500), 200).save(tmp_path / "a.png")
     lines = half_blocks(tmp_path / "a.png", 8).plain.splitlines()
     assert [len(line) for line in lines] == [8] * 4

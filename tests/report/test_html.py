@@ -115,7 +115,7 @@ def test_no_two_elements_share_an_id(make_run: MakeRun) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_picture_has_words_beside_it(make_run: MakeRun) -> None:
+def test_every_image_has_words_beside_it(make_run: MakeRun) -> None:
     page = page_of(make_run())
     charts = [attributes for _, attributes in page.elements if attributes.get("role") == "img"]
     assert len(charts) == page.count("svg")

@@ -17,7 +17,7 @@ def opened(address: str | None) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
 
 
-def test_a_thumbnail_is_small_whatever_the_picture(tmp_path: Path) -> None:
+def test_a_thumbnail_is_small_whatever_the_image(tmp_path: Path) -> None:
     path = tmp_path / "large.jpg"
     Image.new("RGB", (4000, 3000), "teal").save(path)
     assert opened(thumbnail(str(path))).size == (176, 132)
@@ -32,14 +32,14 @@ def test_a_photograph_taken_upright_is_shown_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "RGBA", "1", "I;16"])
-def test_every_kind_of_picture_has_a_thumbnail(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "picture.tiff"
+def test_every_kind_of_image_has_a_thumbnail(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "image.tiff"
     Image.new(mode, (40, 20)).save(path)
     assert opened(thumbnail(str(path))).size == (40, 20)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff\xe0 not really"])
-def test_what_is_no_picture_has_no_thumbnail(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_image_has_no_thumbnail(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.jpg"
     path.write_bytes(content)
     assert thumbnail(str(path)) is None

@@ -27,7 +27,7 @@ def written(tmp_path_factory):
     return folder
 
 
-def test_the_pictures_are_those_of_the_digits_in_colour(written):
+def test_the_images_are_those_of_the_digits_in_colour(written):
     names = {f"{digit.split}/{digit.label}/{digit.number:04}.png" for digit in digits()}
     assert set(contents(written)) == names
     with Image.open(written / min(names)) as image:

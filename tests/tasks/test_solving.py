@@ -35,7 +35,7 @@ def test_it_is_told_how_the_head_was_chosen(data: tuple[Outputs, Outputs]) -> No
 
     told = describe(solution, train, val)
 
-    assert told["strength"] == min(solution.scores, key=solution.scores.__getitem__)
+    assert told["C"] == min(solution.scores, key=solution.scores.__getitem__)
     assert told["loss"] == min(solution.scores.values())
     assert (told["folds"], told["images"], told["at_edge"]) == (5, 60, False)
     assert (told["tried"], told["temperature"]) == (len(solution.scores), solution.temperature)
@@ -54,9 +54,7 @@ def test_where_there_was_nothing_to_choose_by_it_says_so(data: tuple[Outputs, Ou
 def test_an_edge_is_told(data: tuple[Outputs, Outputs]) -> None:
     train, val = data
 
-    assert describe(solve(train.values, train.targets, 3, strengths=(1e-6, 1e-5)), train, val)[
-        "at_edge"
-    ]
+    assert describe(solve(train.values, train.targets, 3, Cs=(1e-6, 1e-5)), train, val)["at_edge"]
 
 
 def test_beside_it_stands_what_the_same_features_give_without_learning(

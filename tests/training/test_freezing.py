@@ -21,22 +21,22 @@ def test_a_module_that_holds_a_frozen_stage_is_in_eval_mode_itself(classifier):
     plan = make_plan("partial", STAGES)
     classifier.train()
     apply_phase(classifier, plan, plan.phases[-1])
-    assert not classifier.trunk.training
-    assert classifier.trunk[2][3].training, "drop-out of the stage that trains is on"
-    assert not classifier.trunk[1][3].training
+    assert not classifier.body.training
+    assert classifier.body[2][3].training, "drop-out of the stage that trains is on"
+    assert not classifier.body[1][3].training
 
 
 def test_with_nothing_frozen_everything_is_in_train_mode_but_batch_norm(classifier):
     plan = make_plan("full", STAGES)
     apply_phase(classifier, plan, plan.phases[-1])
-    assert classifier.trunk.training
-    assert not any(block[1].training for block in classifier.trunk[:3])
+    assert classifier.body.training
+    assert not any(block[1].training for block in classifier.body[:3])
 
 
 def test_batch_norm_follows_the_batches_only_where_the_plan_says_so(classifier):
     phase = Phase("p", "gradient", 1, {"stage2": 1.0, "head": 1.0})
     apply_phase(classifier, Plan("x", STAGES, (phase,), 1, "train"), phase)
-    assert [block[1].training for block in classifier.trunk[:3]] == [False, False, True]
+    assert [block[1].training for block in classifier.body[:3]] == [False, False, True]
 
 
 def test_only_what_trains_asks_for_gradients(classifier):

@@ -90,7 +90,7 @@ def test_what_a_phase_freezes_keeps_every_bit_and_what_it_trains_moves(
     trainer.train()
     after = snapshots.states[-1][1]
     for index, name in enumerate(STAGES):
-        tensors = [key for key in before if key.startswith(f"trunk.{index}.")]
+        tensors = [key for key in before if key.startswith(f"body.{index}.")]
         moved = [key for key in tensors if not torch.equal(before[key], after[key])]
         if name not in trained:
             assert not moved
@@ -174,7 +174,7 @@ def test_a_smaller_rate_really_moves_a_stage_less(make_trainer):
     before = state(trainer)
     trainer.train()
     after = snapshots.states[-1][1]
-    moved = [(after[f"trunk.{i}.0.weight"] - before[f"trunk.{i}.0.weight"]).norm() for i in (0, 2)]
+    moved = [(after[f"body.{i}.0.weight"] - before[f"body.{i}.0.weight"]).norm() for i in (0, 2)]
     assert moved[0] < 0.05 * moved[1]
 
 

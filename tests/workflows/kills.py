@@ -43,7 +43,7 @@ def fit(photos: str, *, resume: bool) -> None:
 
 def pretrain(_photos: str, *, resume: bool) -> None:
     kinds = dict.fromkeys(("waves", "superformulas", "rosettes", "fractals", "strokes"), 1)
-    sizes = {"image_size": 16, "pictures": 32, "batch_size": 16, "epochs": 2, "textures": 2}
+    sizes = {"image_size": 16, "images": 32, "batch_size": 16, "epochs": 2, "textures": 2}
     graft.pretrain(out="out", resume=resume, workers=1, **({} if resume else {**kinds, **sizes}))
 
 

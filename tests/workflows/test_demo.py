@@ -92,9 +92,9 @@ def test_the_model_that_predicts_was_chosen_on_validation(shown):
         assert one["right"] == (one["label"] == said.label)
 
 
-def test_the_picture_and_the_document_are_written(shown):
-    with Image.open(folder(shown) / "strategies.png") as picture:
-        assert picture.width > 600
+def test_the_image_and_the_document_are_written(shown):
+    with Image.open(folder(shown) / "strategies.png") as image:
+        assert image.width > 600
     assert json.loads((folder(shown) / "demo.json").read_text()) == shown
     assert shown["state"] == "done"
     assert not list(folder(shown).glob(".*"))

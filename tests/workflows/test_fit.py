@@ -113,7 +113,7 @@ def test_evaluate_takes_the_test_split_unless_told_otherwise(fitted, photos):
     assert (found["split"], found["images"]) == ("test", 12)
 
 
-def test_the_loaded_classifier_predicts_files_bytes_and_pictures_alike(fitted, photos):
+def test_the_loaded_classifier_predicts_files_bytes_and_images_alike(fitted, photos):
     from PIL import Image
 
     path = photos / "val/green/00.png"
@@ -348,11 +348,11 @@ def test_names_that_are_no_text_or_look_like_code_come_through(tmp_path):
     root = write_photos(
         tmp_path / "photos", {'a,"b': 6, "<script>": 6, "[red]": 6, "-x": 6, "日本": 6}
     )
-    picture = (root / "[red]/00.png").read_bytes()
+    image = (root / "[red]/00.png").read_bytes()
     for number in range(8):
         odd = os.fsencode(root / "[red]") + b"/caf\xe9%d,'.png" % number
         with open(odd, "wb") as file:  # noqa: PTH123 the name is bytes on purpose
-            file.write(picture + bytes([number]))
+            file.write(image + bytes([number]))
     run = graft.fit(root, out=tmp_path / "r", strategy="scratch", epochs=1, **SMALL)
     assert run.result["classes"] == sorted(['a,"b', "<script>", "[red]", "-x", "日本"])
     assert b"caf\xe9" in (run.run / "predictions.csv").read_bytes()
@@ -415,7 +415,7 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
 
 
 @pytest.mark.parametrize("head_start", ["solve", "random"])
-def test_a_run_of_many_epochs_decodes_each_picture_once(
+def test_a_run_of_many_epochs_decodes_each_image_once(
     photos, weights, tmp_path, monkeypatch, head_start
 ):
     decoded = []

@@ -80,7 +80,7 @@ def test_a_hugging_face_model_is_tuned_saved_and_reloaded(
 
     images = sorted((photos / "test").rglob("*.png"))
     start = load_backbone(str(folder)).module.state_dict()
-    moved = {n for n, v in fitted.classifier.trunk.state_dict().items() if not v.equal(start[n])}
+    moved = {n for n, v in fitted.classifier.body.state_dict().items() if not v.equal(start[n])}
     assert moved
     loaded = Classifier.load(tmp_path / "run")
     assert loaded.predict(images) == fitted.classifier.predict(images)

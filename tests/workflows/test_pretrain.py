@@ -23,7 +23,7 @@ FEW = {
     "palettes": 3,
 }
 SMALL = {"image_size": 16, "batch_size": 16, "epochs": 1, "workers": 0, "device": "cpu"}
-GENERATED = {**SMALL, **FEW, "pictures": 64}
+GENERATED = {**SMALL, **FEW, "images": 64}
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +136,10 @@ def test_a_finished_run_is_not_trained_again(trained):
         ({"method": "simclr", "augment": "none"}, "two augmented views"),
         ({"start": "random", "weights": "w.safetensors"}, "--start random excludes --weights"),
         ({"method": "byol"}, "method.name"),
-        ({"pictres": 3}, "pictures"),
+        ({"pictres": 3}, "images"),
         ({**FEW, "waves": 0, "superformulas": 0, "rosettes": 0, "fractals": 0, "strokes": 0,
           "glyphs": False}, "nothing to draw"),
-        ({"pictures": 64}, "do not fill a batch of 128"),
+        ({"images": 64}, "do not fill a batch of 128"),
         ({"epochs": 2, "warmup": 2}, "leaves none to train"),
     ],
 )  # fmt: skip
@@ -163,7 +163,7 @@ def test_a_run_resumes_only_on_the_images_that_it_began_with(photos, tmp_path):
     assert pretrain(out=tmp_path / "run", resume=True).result["epochs"] == 2
 
 
-def test_a_network_for_grey_pictures_is_not_given_generated_ones(photos, tmp_path):
+def test_a_network_for_grey_images_is_not_given_generated_ones(photos, tmp_path):
     grey = graft.fit(
         photos, backbone="graft-small", image_size=16, channels=1, out=tmp_path / "grey"
     )

@@ -28,7 +28,7 @@ from graft.zoo.choose import (
     SECONDS,
     USUAL,
     choose_for_images,
-    settle_backbone,
+    resolve_backbone,
 )
 from graft.zoo.machine import Machine
 from graft.zoo.suggest import seconds_for
@@ -87,7 +87,7 @@ def test_the_facts_name_the_files_that_are_fetched():
     for entry in all_entries():
         if entry.provider == "torchvision" and entry.family in USUAL:
             name = entry.name.partition(":")[2]
-            assert torchvision.offer(name, None, None, None).provenance.source == entry.url
+            assert torchvision.model_info(name, None, None, None).provenance.source == entry.url
 
 
 @pytest.mark.parametrize("machine", [LAPTOP, SERVER, BOARD])
@@ -120,7 +120,7 @@ def test_weights_in_the_cache_win_over_a_small_gain(hub):
     best = find(chosen(fetch=False).name)
     assert find("efficientnet_b3").top1 - find("resnet50").top1 < GAIN
     assert best.name == "torchvision:resnet50"
-    assert "in the cache" in chosen().words
+    assert "in the cache" in chosen().message
 
 
 def test_a_large_gain_is_worth_a_download(hub):
@@ -138,23 +138,23 @@ def test_what_is_chosen_is_fetched_once(serve, hub, monkeypatch):
     assert first.name == second.name == "efficientnet_b3"
     assert (hub / f"efficientnet_b3-{HASH}.pth").read_bytes() == CONTENT
     assert len(site.asked) == 1
-    assert "47 MB to fetch once" in first.words
-    assert "in the cache" in second.words
+    assert "47 MB to fetch once" in first.message
+    assert "in the cache" in second.message
 
 
 def test_where_the_hub_refuses_the_best_in_the_cache_is_taken(hub):
     keep(hub, "alexnet", "mobilenet_v2")
     found = chosen()
     assert found.name == "mobilenet_v2"
-    assert "127.0.0.1 cannot be reached" in found.words
-    assert not found.makeshift
+    assert "127.0.0.1 cannot be reached" in found.message
+    assert not found.fallback
 
 
 def test_where_there_is_nothing_the_shipped_network_is_taken_in_one_line():
     found = chosen()
     assert found.name == "graft-small"
-    assert found.makeshift
-    assert found.words == (
+    assert found.fallback
+    assert found.message == (
         "Backbone: graft-small, which ships with Graft: no published weights are in the cache and "
         "127.0.0.1 cannot be reached. For photographs, efficientnet_b3 with a network, or "
         "--weights FILE, is likely to be much better."
@@ -175,8 +175,8 @@ def test_a_download_that_fails_falls_back(serve, monkeypatch, answer, reason):
     point_to(monkeypatch, serve(CONTENT, answer).address)
     found = chosen()
     assert found.name == "graft-small"
-    assert "could not be fetched from 127.0.0.1" in found.words
-    assert reason in found.words
+    assert "could not be fetched from 127.0.0.1" in found.message
+    assert reason in found.message
 
 
 def test_what_comes_damaged_is_not_used(serve, monkeypatch, hub):
@@ -196,7 +196,7 @@ def test_offline_nothing_is_asked(serve, monkeypatch, hub):
     point_to(monkeypatch, site.address)
     recipe = resolve({"offline": True})
     assert chosen(recipe=recipe).name == "graft-small"
-    assert "Graft is offline" in chosen(recipe=recipe).words
+    assert "Graft is offline" in chosen(recipe=recipe).message
     keep(hub, "mobilenet_v2")
     assert chosen(recipe=recipe).name == "mobilenet_v2"
     assert site.asked == []
@@ -207,7 +207,7 @@ def test_slow_weights_in_the_cache_are_better_than_none_up_to_a_limit(hub):
     assert chosen(10_000).name == "resnet50"
     found = chosen(1_000_000)
     assert found.name == "graft-small"
-    assert "too slow for so many images" in found.words
+    assert "too slow for so many images" in found.message
 
 
 def test_with_an_image_size_only_networks_that_take_any_are_chosen(hub):
@@ -223,14 +223,16 @@ def test_a_licence_that_forbids_commercial_use_is_not_taken(hub):
 
 
 def test_from_scratch_the_shipped_network_is_taken():
-    recipe, choice = settle_backbone(resolve({"strategy": "scratch"}), lambda: pytest.fail("asked"))
+    recipe, choice = resolve_backbone(
+        resolve({"strategy": "scratch"}), lambda: pytest.fail("asked")
+    )
     assert recipe.backbone.name == "graft-small"
-    assert "random weights" in choice.words
+    assert "random weights" in choice.message
 
 
 def test_a_backbone_that_was_named_is_kept():
     recipe = resolve({"backbone": "resnet18"})
-    assert settle_backbone(recipe, lambda: pytest.fail("asked")) == (recipe, None)
+    assert resolve_backbone(recipe, lambda: pytest.fail("asked")) == (recipe, None)
 
 
 def test_a_run_says_records_and_repeats_its_choice(photos, tmp_path):

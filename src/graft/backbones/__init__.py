@@ -1,1 +1,1 @@
-"""Pre-trained trunks: where they come from, how they divide into stages, how they are loaded."""
+"""Pre-trained backbones: where they come from, how they divide into stages, how they are loaded."""

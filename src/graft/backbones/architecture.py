@@ -83,7 +83,7 @@ def convert_state(
 def convert(weight: Tensor, channels: int) -> Tensor:
     """Return the weight (out, 3, H, W) of a convolution for images of other channels.
 
-    One channel gets the sum over the colours, which is what a grey picture gets in colour. More
+    One channel gets the sum over the colours, which is what a grey image gets in colour. More
     take the colours' weights in turn, scaled so that activations keep their size, as timm does.
 
     Example:
@@ -206,7 +206,7 @@ def _size(layer: Call) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class Architecture:
     """The parts of a network that classifies images.
 
     Args:
@@ -220,7 +220,7 @@ class Anatomy:
     input_layers: tuple[str, ...]
 
 
-def dissect(network: nn.Module, preprocess: Preprocess) -> Anatomy:
+def analyze(network: nn.Module, preprocess: Preprocess) -> Architecture:
     """Find the classifier and the stages of a network, which is left as it is.
 
     The result is checked: without its classifier the network must give one vector per image.
@@ -234,7 +234,7 @@ def dissect(network: nn.Module, preprocess: Preprocess) -> Anatomy:
 
     Example:
         >>> layers = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, 2), nn.Flatten(), nn.Linear(8, 5)
-        >>> parts = dissect(nn.Sequential(*layers), Preprocess(5))
+        >>> parts = analyze(nn.Sequential(*layers), Preprocess(5))
         >>> parts.classifier.path, [stage.modules for stage in parts.stages]
         ('3', [('0',), ('1', '2')])
     """
@@ -242,16 +242,16 @@ def dissect(network: nn.Module, preprocess: Preprocess) -> Anatomy:
     classifier = find_classifier(seen)
     stages = find_stages(seen, classifier.removed)
     _check_features(seen, preprocess, classifier)
-    return Anatomy(classifier, stages, find_input_layers(seen))
+    return Architecture(classifier, stages, find_input_layers(seen))
 
 
-def resize(anatomy: Anatomy, network: nn.Module, preprocess: Preprocess) -> Anatomy:
+def resize(analysis: Architecture, network: nn.Module, preprocess: Preprocess) -> Architecture:
     """Return the same parts with the shapes they have on images of another size or more channels.
 
     Stages come from the size that a network was made for, so that they do not depend on the user's.
 
     Args:
-        anatomy: What `dissect` found.
+        analysis: What `analyze` found.
         network: The same architecture, for images of the new size.
         preprocess: Says what the new size is.
 
@@ -261,16 +261,16 @@ def resize(anatomy: Anatomy, network: nn.Module, preprocess: Preprocess) -> Anat
     Example:
         >>> layers = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, 2), nn.AdaptiveAvgPool2d(1)
         >>> network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 5))
-        >>> anatomy = dissect(network, Preprocess(5))
-        >>> [stage.shape for stage in resize(anatomy, network, Preprocess(13)).stages]
+        >>> analysis = analyze(network, Preprocess(5))
+        >>> [stage.shape for stage in resize(analysis, network, Preprocess(13)).stages]
         [(8, 11, 11), (8, 5, 5)]
     """
     seen = _trace(network, preprocess)
-    modules = [stage.modules for stage in anatomy.stages]
-    shapes = find_shapes(seen, modules, anatomy.classifier.removed)
-    _check_features(seen, preprocess, anatomy.classifier)
-    stages = zip(anatomy.stages, shapes, strict=True)
-    return replace(anatomy, stages=tuple(replace(stage, shape=shape) for stage, shape in stages))
+    modules = [stage.modules for stage in analysis.stages]
+    shapes = find_shapes(seen, modules, analysis.classifier.removed)
+    _check_features(seen, preprocess, analysis.classifier)
+    stages = zip(analysis.stages, shapes, strict=True)
+    return replace(analysis, stages=tuple(replace(stage, shape=shape) for stage, shape in stages))
 
 
 def _trace(network: nn.Module, preprocess: Preprocess) -> Trace:

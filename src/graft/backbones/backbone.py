@@ -1,4 +1,4 @@
-"""A pre-trained trunk and its ordered stages, as data that can be stored and rebuilt."""
+"""A pre-trained backbone and its ordered stages, as data that can be stored and rebuilt."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Provenance:
 
 @dataclass
 class Backbone:
-    """A trunk whose classifier layer is removed: images in, pooled features out.
+    """A backbone whose classifier layer is removed: images in, pooled features out.
 
     Args:
         name: Canonical name, "provider:architecture".

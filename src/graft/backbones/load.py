@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from graft.backbones.architecture import (
-    Anatomy,
+    Architecture,
+    analyze,
     convert_state,
-    dissect,
     remove,
     resize,
     set_channels,
@@ -21,9 +21,9 @@ from graft.backbones.architecture import (
 )
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
-from graft.backbones.providers import Offer, Provider, find_provider, split_name
+from graft.backbones.providers import ModelInfo, Provider, find_provider, split_name
 from graft.backbones.recognize import recognise
-from graft.backbones.saved import checked_record, is_saved, read_saved, read_trunk
+from graft.backbones.saved import checked_record, is_saved, read_body, read_saved
 from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.download import promised_hash
@@ -64,7 +64,7 @@ def load_backbone(
         name: "[provider:]architecture[@weights]", such as "resnet50",
             "torchvision:resnet50@IMAGENET1K_V1" or "timm:convnext_tiny.fb_in22k_ft_in1k";
             "hf:organisation/name"; or a folder with a slash in its name, in the format of Hugging
-            Face or saved by Graft itself (a run or a model, whose trunk is taken).
+            Face or saved by Graft itself (a run or a model, whose backbone is taken).
         weights: A local weights file in place of the published ones.
         pretrained: False gives random weights, for training from scratch.
         meta: True gives tensors without values, for looking at the backbone; no weights are read.
@@ -86,27 +86,27 @@ def load_backbone(
         >>> backbone.stage("stage4").modules
         ('layer4', 'avgpool')
     """
-    draft = draft_backbone(
+    backbone_spec = specify_backbone(
         name, weights=weights, pretrained=pretrained, image_size=image_size, channels=channels
     )
-    return draft.outline() if meta else draft.load(seed=seed)
+    return backbone_spec.on_meta() if meta else backbone_spec.load(seed=seed)
 
 
-def draft_backbone(
+def specify_backbone(
     name: str,
     *,
     weights: Path | str | None = None,
     pretrained: bool = True,
     image_size: int | None = None,
     channels: int | None = None,
-) -> Draft:
+) -> BackboneSpec:
     """Find out everything about a backbone before its weights are read.
 
     Args and errors are those of `load_backbone`, but for what is wrong with the weights.
 
     Example:
-        >>> draft = draft_backbone("resnet18", pretrained=False, image_size=64)
-        >>> [stage.name for stage in draft.outline().stages]
+        >>> backbone_spec = specify_backbone("resnet18", pretrained=False, image_size=64)
+        >>> [stage.name for stage in backbone_spec.on_meta().stages]
         ['stem', 'stage1', 'stage2', 'stage3', 'stage4']
     """
     if weights is not None and not pretrained:
@@ -115,22 +115,22 @@ def draft_backbone(
             "Leave out one of --weights and --strategy scratch.",
         )
     if is_saved(name):
-        return _SavedDraft(name, weights, pretrained, image_size, channels)
+        return _SavedSpec(name, weights, pretrained, image_size, channels)
     file = None if weights is None else Path(weights)
-    backbone, provider, offer = _describe(name, file, image_size, channels)
+    backbone, provider, model_info = _describe(name, file, image_size, channels)
     if not pretrained:
-        backbone.provenance = Provenance(offer.provenance.provider)
-    return _PublishedDraft(backbone, provider, offer, file, pretrained)
+        backbone.provenance = Provenance(model_info.provenance.provider)
+    return _PublishedSpec(backbone, provider, model_info, file, pretrained)
 
 
-class Draft(Protocol):
+class BackboneSpec(Protocol):
     """A backbone of which all is known but the weights."""
 
-    def outline(self) -> Backbone:
+    def on_meta(self) -> Backbone:
         """Return the backbone on the meta device, with shapes and without values."""
 
     def load(self, *, seed: int = 0) -> Backbone:
-        """Return the backbone with its weights; once, for it takes the draft's own network.
+        """Return the backbone with its weights; once, for it takes the backbone_spec's own network.
 
         Raises:
             BackboneError: The weights do not fit.
@@ -139,33 +139,35 @@ class Draft(Protocol):
 
 
 @dataclass
-class _PublishedDraft:
+class _PublishedSpec:
     backbone: Backbone
     provider: Provider
-    offer: Offer
+    model_info: ModelInfo
     file: Path | None
     pretrained: bool
 
-    def outline(self) -> Backbone:
+    def on_meta(self) -> Backbone:
         module = copy.deepcopy(self.backbone.module).to("meta").eval()
         return replace(self.backbone, module=module)
 
     def load(self, *, seed: int = 0) -> Backbone:
-        backbone, provider, offer = self.backbone, self.provider, self.offer
+        backbone, provider, model_info = self.backbone, self.provider, self.model_info
         if not self.pretrained:
             backbone.module = _make(backbone, provider, seed)
         else:
-            path = self.file or _fetched(offer)
-            backbone.provenance = _provenance(path, offer.provenance, fetched=self.file is None)
+            path = self.file or _fetched(model_info)
+            backbone.provenance = _provenance(
+                path, model_info.provenance, fetched=self.file is None
+            )
             state = read_state(path)
-            adapted = provider.adapt(state, offer.architecture)
+            adapted = provider.adapt(state, model_info.architecture)
             load_weights(
                 backbone.module,
                 convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
                 source=f"'{path.name}'",
                 without=backbone.removed,
                 recognise=lambda: recognise(
-                    provider, state, path.name, offer.name.partition(":")[2]
+                    provider, state, path.name, model_info.name.partition(":")[2]
                 ),
             )
         backbone.module.eval()
@@ -173,14 +175,14 @@ class _PublishedDraft:
 
 
 @dataclass
-class _SavedDraft:
+class _SavedSpec:
     name: str
     weights: Path | str | None
     pretrained: bool
     image_size: int | None
     channels: int | None
 
-    def outline(self) -> Backbone:
+    def on_meta(self) -> Backbone:
         return self._load(meta=True, seed=0)
 
     def load(self, *, seed: int = 0) -> Backbone:
@@ -239,44 +241,46 @@ def _describe(
     file: Path | None,
     image_size: int | None,
     channels: int | None,
-) -> tuple[Backbone, Provider, Offer]:
+) -> tuple[Backbone, Provider, ModelInfo]:
     """Return a backbone whose parameters have no values yet, and where they come from."""
     provider_name, architecture, published = split_name(name)
     provider = find_provider(provider_name)
-    own = offer = provider.offer(architecture, published, None, file)
+    own = model_info = provider.model_info(architecture, published, None, file)
     if image_size:
-        offer = provider.offer(architecture, published, image_size, file)
+        model_info = provider.model_info(architecture, published, image_size, file)
     if channels:
-        offer = replace(offer, preprocess=with_channels(offer.preprocess, channels))
-    network = build_without_values(provider, offer.architecture)
-    anatomy = _dissect(provider, own, offer, network)
+        model_info = replace(model_info, preprocess=with_channels(model_info.preprocess, channels))
+    network = build_without_values(provider, model_info.architecture)
+    analysis = _dissect(provider, own, model_info, network)
     if channels:
-        set_channels(network, anatomy.input_layers, channels)
-    remove(network, anatomy.classifier.removed)
+        set_channels(network, analysis.input_layers, channels)
+    remove(network, analysis.classifier.removed)
     backbone = Backbone(
-        name=offer.name,
+        name=model_info.name,
         module=network,
-        stages=anatomy.stages,
-        width=anatomy.classifier.width,
-        preprocess=offer.preprocess,
-        head_dropout=anatomy.classifier.dropout,
-        provenance=offer.provenance,
-        architecture=offer.architecture,
-        removed=anatomy.classifier.removed,
-        input_layers=anatomy.input_layers,
+        stages=analysis.stages,
+        width=analysis.classifier.width,
+        preprocess=model_info.preprocess,
+        head_dropout=analysis.classifier.dropout,
+        provenance=model_info.provenance,
+        architecture=model_info.architecture,
+        removed=analysis.classifier.removed,
+        input_layers=analysis.input_layers,
     )
-    return backbone, provider, offer
+    return backbone, provider, model_info
 
 
-def _dissect(provider: Provider, own: Offer, wanted: Offer, network: nn.Module) -> Anatomy:
+def _dissect(
+    provider: Provider, own: ModelInfo, wanted: ModelInfo, network: nn.Module
+) -> Architecture:
     """Find the parts of a network, on the input that it was made for, then on the wanted one."""
     if wanted is own:
-        return dissect(network, own.preprocess)
-    anatomy = dissect(build_without_values(provider, own.architecture), own.preprocess)
+        return analyze(network, own.preprocess)
+    analysis = analyze(build_without_values(provider, own.architecture), own.preprocess)
     wanting = copy.deepcopy(network)
     if wanted.preprocess.channels != own.preprocess.channels:
-        set_channels(wanting, anatomy.input_layers, wanted.preprocess.channels)
-    return resize(anatomy, wanting, wanted.preprocess)
+        set_channels(wanting, analysis.input_layers, wanted.preprocess.channels)
+    return resize(analysis, wanting, wanted.preprocess)
 
 
 def _make(backbone: Backbone, provider: Provider, seed: int | None) -> nn.Module:
@@ -300,9 +304,9 @@ def _load_saved(
     channels: int | None,
     seed: int,
 ) -> Backbone:
-    """Return the trunk of a model that Graft saved, with its stages and preprocessing."""
+    """Return the backbone of a model that Graft saved, with its stages and preprocessing."""
     facts, file = read_saved(name)
-    state = read_trunk(file) if pretrained and not meta else None
+    state = read_body(file) if pretrained and not meta else None
     backbone = rebuild(facts["backbone"], state, meta=meta, seed=seed)
     preprocess = backbone.preprocess
     if weights is not None or (
@@ -324,14 +328,14 @@ def _load_saved(
     return backbone
 
 
-def _fetched(offer: Offer) -> Path:
+def _fetched(model_info: ModelInfo) -> Path:
     """Return the file of the published weights."""
-    if offer.fetch is None:
+    if model_info.fetch is None:
         raise BackboneError(
-            f"'{offer.name}' comes without pre-trained weights.",
+            f"'{model_info.name}' comes without pre-trained weights.",
             "Pass a file with --weights FILE, or train with --strategy scratch.",
         )
-    return offer.fetch()
+    return model_info.fetch()
 
 
 def _provenance(file: Path, published: Provenance, *, fetched: bool) -> Provenance:

@@ -37,7 +37,7 @@ def recognise(provider: Provider, state: Mapping[str, Tensor], *hints: str) -> s
         return -max(difflib.SequenceMatcher(None, hint, name).ratio() for hint in hints)
 
     for name in sorted(provider.names(), key=distance)[:MOST]:
-        architecture = provider.offer(name, None, None, None).architecture
+        architecture = provider.model_info(name, None, None, None).architecture
         own = build_without_values(provider, architecture).state_dict()
         # Adapting takes time, and neither adds nor removes much.
         alike = abs(len(own) - len(state)) < 0.3 * len(own)

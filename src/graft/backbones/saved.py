@@ -1,4 +1,4 @@
-"""The trunk of a model that Graft saved, as a backbone for the next one.
+"""The backbone of a model that Graft saved, as a backbone for the next one.
 
 A model folder may come from anybody, and a checksum says only that nobody changed it by accident.
 So nothing in it is believed: the network that it names is built without memory and compared with
@@ -25,7 +25,7 @@ from graft.backbones.trace import named_tensors, run, trace
 from graft.backbones.weights import Header, compare_header, read_header
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, DataError
-from graft.files import refusals_are_named, replacing
+from graft.files import atomic_write, wrap_os_errors
 from graft.model_folder import (
     DAMAGED,
     checked_backbone,
@@ -36,7 +36,7 @@ from graft.model_folder import (
 )
 from graft.structured import shown
 
-TRUNK, HEAD = "trunk.", "head."
+BODY, HEAD = "body.", "head."
 """What the tensors of a classifier's backbone and of its head begin with in its file."""
 
 SPARE = 200
@@ -64,13 +64,13 @@ def save_backbone(backbone: Backbone, folder: Path) -> Path:
     Raises:
         ResourceError: The disk is full or the folder cannot be written.
     """
-    with refusals_are_named(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "model.safetensors"
     state = backbone.module.state_dict()
-    with replacing(weights) as temporary:
+    with atomic_write(weights) as temporary:
         save_file(
-            {TRUNK + name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary
+            {BODY + name: tensor.contiguous().cpu() for name, tensor in state.items()}, temporary
         )
     return write_facts(folder, task=None, backbone=backbone.record(), head=None)
 
@@ -100,11 +100,11 @@ def read_saved(name: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
     return facts, checked_weights(folder, facts)
 
 
-def read_trunk(file: Path) -> dict[str, Tensor]:
+def read_body(file: Path) -> dict[str, Tensor]:
     """Return the tensors of the backbone in a classifier's weights file."""
     with safe_open(file, framework="pt") as opened:
-        names = [name for name in opened.keys() if name.startswith(TRUNK)]  # noqa: SIM118
-        return {name.removeprefix(TRUNK): opened.get_tensor(name) for name in names}
+        names = [name for name in opened.keys() if name.startswith(BODY)]  # noqa: SIM118
+        return {name.removeprefix(BODY): opened.get_tensor(name) for name in names}
 
 
 def checked_record(record: Mapping[str, Any]) -> tuple[Provider, dict[str, Any]]:
@@ -154,8 +154,8 @@ def prove(provider: Provider, record: Mapping[str, Any], header: Header) -> None
     preprocess = Preprocess.from_dict(record["preprocess"])
     _take_off(network, record, preprocess.channels)
     _compare_stages(network, record)
-    compare_header(header, network, TRUNK)
-    surplus = next((name for name in header if not name.startswith((TRUNK, HEAD))), None)
+    compare_header(header, network, BODY)
+    surplus = next((name for name in header if not name.startswith((BODY, HEAD))), None)
     if surplus is not None:
         raise DataError(f"The tensor {shown(surplus)} is not part of the network.")
     _compare_shapes(network, record, preprocess)

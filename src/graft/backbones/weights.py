@@ -50,7 +50,7 @@ def cached_download(
         url,
         folder or Path(torch.hub.get_dir()) / "checkpoints",
         what="The pre-trained weights",
-        otherwise="fetch the file elsewhere and pass it with --weights FILE",
+        hint="fetch the file elsewhere and pass it with --weights FILE",
         sha256=sha256,
         timeout=timeout,
         attempts=attempts,

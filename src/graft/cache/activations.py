@@ -15,7 +15,7 @@ from graft.cache.storage import Storage
 from graft.data.loader import Batch, Batches, Loader
 from graft.data.manifest import Sample
 from graft.errors import BackboneError
-from graft.inference import Engine, autocast, eval_batch, fold, padded_batches, resting
+from graft.inference import Engine, autocast, eval_batch, eval_mode, fold, padded_batches
 from graft.strategies import HEAD
 
 TOLERANCE = 1e-4
@@ -34,7 +34,7 @@ class FrozenPrefix:
 
     Args:
         backbone: Its stages below the cut must not change while this is in use.
-        cut: The first stage above, or `"head"` where the whole trunk is frozen.
+        cut: The first stage above, or `"head"` where the whole backbone is frozen.
         precision: Arithmetic of the frozen stages: fp32, bf16 or fp16.
 
     Raises:
@@ -44,10 +44,10 @@ class FrozenPrefix:
         >>> from graft.backbones.load import load_backbone
         >>> backbone = load_backbone("resnet18", pretrained=False, image_size=32)
         >>> prefix, images = FrozenPrefix(backbone, "stage4"), torch.rand(2, 3, 32, 32)
-        >>> rows = prefix.rows(images)
-        >>> rows.shape
+        >>> activations = prefix.activations(images)
+        >>> activations.shape
         torch.Size([2, 1024])
-        >>> prefix.differs(images, rows) is None
+        >>> prefix.differs(images, activations) is None
         True
     """
 
@@ -74,7 +74,7 @@ class FrozenPrefix:
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
     @torch.no_grad()
-    def rows(self, images: Tensor) -> Tensor:
+    def activations(self, images: Tensor) -> Tensor:
         """Run the frozen stages.
 
         Args:
@@ -94,38 +94,38 @@ class FrozenPrefix:
             made.append(_pack(crossing)[:real].float().cpu())
         return torch.cat(made)
 
-    def features(self, rows: Tensor) -> Tensor:
+    def features(self, activations: Tensor) -> Tensor:
         """Run the stages above the cut, with gradients, in the mode they are in.
 
         Args:
-            rows: What `rows` returned, for any choice of images, on the backbone's device.
+            activations: What `activations` returned for any images, on the backbone's device.
 
         Returns:
             Features (N, width).
         """
         if self._above is None:
-            return rows
+            return activations
         # A copy, because the stages above may begin with an operation in place.
-        return self._above.suffix(_unpack(rows.clone(), self.shapes))
+        return self._above.suffix(_unpack(activations.clone(), self.shapes))
 
     @torch.no_grad()
-    def differs(self, images: Tensor, rows: Tensor) -> str | None:
-        """Compare rows, wherever they come from, with the whole trunk on the same images.
+    def differs(self, images: Tensor, activations: Tensor) -> str | None:
+        """Compare activations, wherever they come from, with the whole backbone on the same images.
 
         Returns:
             In words how the features differ by more than rounding; None if they do not.
         """
         module = self.backbone.module
         device = next(module.parameters()).device
-        with resting(module):
+        with eval_mode(module):
             direct = module(images.to(device, memory_format=torch.channels_last)).float()
-            cached = self.features(rows.to(device)).float()
+            cached = self.features(activations.to(device)).float()
         tolerance = TOLERANCE if self.precision == "fp32" else REDUCED_TOLERANCE
         share = float((direct - cached).abs().max() / direct.abs().max().clamp(min=1e-12))
         if share <= tolerance:
             return None
         return (
-            f"features from rows at '{self.cut}' differ from the whole network's by {share:.1e} "
+            f"features from activations at '{self.cut}' differ from the whole by {share:.1e} "
             f"of the largest, more than {tolerance:.0e}"
         )
 
@@ -144,15 +144,15 @@ class FrozenPrefix:
 
 
 def _pack(tensors: Sequence[Tensor]) -> Tensor:
-    """Return what crosses a cut as one row per image, pictures in channels-last order."""
+    """Return what crosses a cut as one row per image, images in channels-last order."""
     parts = [tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor for tensor in tensors]
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
-def _unpack(rows: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+def _unpack(activations: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """Undo `_pack`, without a copy."""
     tensors = []
-    parts = torch.split(rows, [torch.Size(shape).numel() for shape in shapes], dim=1)
+    parts = torch.split(activations, [torch.Size(shape).numel() for shape in shapes], dim=1)
     for part, shape in zip(parts, shapes, strict=True):
         if len(shape) == 3:
             channels, height, width = shape
@@ -172,9 +172,9 @@ class Activations:
     """Rows at a cut for the images of a loader: found in a storage, or made from the images.
 
     Args:
-        loader: Gives order, labels and pictures.
-        prefix: Makes rows of pictures.
-        storage: Keeps rows; None makes them anew whenever they are asked for.
+        loader: Gives order, labels and images.
+        prefix: Makes activations of images.
+        storage: Keeps activations; None makes them anew whenever they are asked for.
     """
 
     def __init__(self, loader: Loader, prefix: FrozenPrefix, storage: Storage | None) -> None:
@@ -186,42 +186,42 @@ class Activations:
         return len(self.loader)
 
     def missing(self, view: int) -> list[int]:
-        """Return the positions of the images whose rows would have to be made."""
+        """Return the positions of the images whose activations would have to be made."""
         if self.storage is None:
             return list(range(len(self._names)))
         there = self.storage.find(self._ids(range(len(self._names)), view))
         return [position for position, found in enumerate(there) if not found]
 
     def prepare(self, view: int, on_images: OnImages | None = None) -> None:
-        """Make the rows of a view that are not kept yet. Without a storage, do nothing."""
+        """Make the activations of a view that are not kept yet. Without a storage, do nothing."""
         if self.storage is None:
             return
         with self.storage.writer() as writer:
             for batch in self.loader.some(self.missing(view), view):
                 names = self._ids(batch.indices.tolist(), view)
-                writer.add(names, self.prefix.rows(batch.inputs).numpy())
+                writer.add(names, self.prefix.activations(batch.inputs).numpy())
                 if on_images is not None:
                     on_images(len(batch))
 
     def epoch(self, number: int, view: int, *, start: int = 0) -> Batches:
         """Yield the batches of `loader.epoch(number, view=view)`, activations as their inputs.
 
-        Whether rows are found or made, they are the same bits.
+        Whether activations are found or made, they are the same bits.
         """
         if self.storage is None:
             for batch in self.loader.epoch(number, view=view, start=start):
-                yield replace(batch, inputs=self.prefix.rows(batch.inputs))
+                yield replace(batch, inputs=self.prefix.activations(batch.inputs))
             return
-        for rows in self.loader.batches(number)[start:]:
-            indices = torch.from_numpy(rows)
-            yield Batch(self.read(rows.tolist(), view), self.loader.targets[indices], indices)
+        for positions in self.loader.batches(number)[start:]:
+            indices = torch.from_numpy(positions)
+            yield Batch(self.read(positions.tolist(), view), self.loader.targets[indices], indices)
 
     def read(self, positions: Sequence[int], view: int) -> Tensor:
-        """Return the rows (N, size) of images; those that are missing or damaged are made."""
+        """Return the activations (N, size) of images, made where missing or damaged."""
         if self.storage is None:
             return self._made(positions, view)
-        rows, right = self.storage.read(self._ids(positions, view))
-        found = torch.from_numpy(rows)
+        activations, right = self.storage.read(self._ids(positions, view))
+        found = torch.from_numpy(activations)
         if not right.all():
             wrong = np.flatnonzero(~right)
             again = [positions[index] for index in wrong.tolist()]
@@ -229,7 +229,7 @@ class Activations:
         return found
 
     def everything(self, view: int, on_images: OnImages | None = None) -> Tensor:
-        """Return the rows (N, size) of all images of the loader, in its samples' order."""
+        """Return the activations (N, size) of all images of the loader, in its samples' order."""
         everything = range(len(self._names))
         if self.storage is None:
             return self._made(everything, view, on_images)
@@ -242,7 +242,7 @@ class Activations:
         made = torch.empty(len(positions), self.prefix.size)
         done = 0
         for batch in self.loader.some(positions, view):
-            made[done : done + len(batch)] = self.prefix.rows(batch.inputs)
+            made[done : done + len(batch)] = self.prefix.activations(batch.inputs)
             done += len(batch)
             if on_images is not None:
                 on_images(len(batch))
@@ -253,5 +253,5 @@ class Activations:
 
 
 def _name(sample: object, row: int) -> str:
-    """Return what an image's rows are found under: its content, or its place in this loader."""
+    """Return what an image's activations are found under: its content, or its position."""
     return sample.identity if isinstance(sample, Sample) else str(row)

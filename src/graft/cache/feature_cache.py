@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from graft.cache.activations import CLEAN, Activations, FrozenPrefix
-from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_pictures
+from graft.cache.planner import Costs, Decision, Demand, Space, decide, decide_images
 from graft.cache.storage import DiskStorage, MemoryStorage, Storage
 from graft.cache.store import Store
 from graft.data.decode import decode, decoder
@@ -26,19 +26,19 @@ from graft.inference import eval_batch
 from graft.machine import available_memory
 
 FORMAT = 2
-"""Raised when rows of older versions of Graft would no longer be the same."""
+"""Raised when activations of older versions of Graft would no longer be the same."""
 
 MEMORY_SHARE = 0.25
-"""Share of the free memory that rows may take."""
+"""Share of the free memory that activations may take."""
 
 LEAST_TO_MAKE = 5e-4
-"""Seconds that no row takes less to make: to decode a picture of usual size takes longer."""
+"""Seconds that no row takes less to make: to decode an image of usual size takes longer."""
 
 PIXELS = "pixels"
-"""Stands for the cut of pictures that no stage has seen."""
+"""Stands for the cut of images that no stage has seen."""
 
 DECODED = 8
-"""Pictures that are decoded to know what one costs."""
+"""Images that are decoded to know what one costs."""
 
 PROOF_IMAGES = 4
 """Real images on which cached features are compared with the whole network's."""
@@ -46,11 +46,11 @@ PROOF_IMAGES = 4
 
 @dataclass(frozen=True)
 class Kept:
-    """What was decided about some rows, for people and for `run.json`.
+    """What was decided about some activations, for people and for `run.json`.
 
     Args:
         what: Such as "training images".
-        cut: The stage above the cut, "head", or "pixels" for decoded pictures.
+        cut: The stage above the cut, "head", or "pixels" for decoded images.
         where: "disk", "memory" or "nowhere".
         found: Rows that were there already, as a share of those that the phase starts with.
         reason: In words.
@@ -64,8 +64,8 @@ class Kept:
 
     def __str__(self) -> str:
         there = f" ({self.found:.0%} found)" if self.found else ""
-        rows = "Decoded pictures" if self.cut == PIXELS else f"Rows at {self.cut}"
-        return f"{rows} of {self.what}: {self.where}{there}; {self.reason}."
+        activations = "Decoded images" if self.cut == PIXELS else f"Rows at {self.cut}"
+        return f"{activations} of {self.what}: {self.where}{there}; {self.reason}."
 
 
 class FeatureCache:
@@ -76,9 +76,9 @@ class FeatureCache:
     the augmentation, the seed and the view's number.
 
     Args:
-        folder: Where rows are kept between runs; None keeps none.
-        memory: Most bytes of memory for rows; None means a quarter of what is free. With 0 and
-            no folder nothing is kept.
+        folder: Where activations are kept between runs; None keeps none.
+        memory: Most bytes of memory for activations; None means a quarter of what is free. With
+            0 and no folder nothing is kept.
         on_decision: Called with every decision.
     """
 
@@ -118,7 +118,7 @@ class FeatureCache:
         views: Sequence[int],
         uses: int,
     ) -> Activations:
-        """Return the rows of a loader's images, kept where that pays.
+        """Return the activations of a loader's images, kept where that pays.
 
         Args:
             what: What the images are, in words.
@@ -129,11 +129,11 @@ class FeatureCache:
             uses: How often each image will be looked at in this run.
         """
         entry = self._entry(loader, prefix, weights)
-        rows = Activations(loader, prefix, entry)
-        found = 0.0 if entry is None else _share_found(rows, views)
+        activations = Activations(loader, prefix, entry)
+        found = 0.0 if entry is None else _share_found(activations, views)
         if found == 1:
             self._tell(Kept(what, prefix.cut, "disk", found, "kept by an earlier run"))
-            return rows
+            return activations
         demand = Demand(len(loader.samples), len(views), uses, 4 * prefix.size)
         decision = self._decide(demand, loader, views[0], prefix, entry)
         storage: Storage | None = None
@@ -147,7 +147,7 @@ class FeatureCache:
         return Activations(loader, prefix, storage)
 
     def prove(self, activations: Activations, view: int = CLEAN) -> str | None:
-        """Compare rows of a view with the whole network on a few real images.
+        """Compare activations of a view with the whole network on a few real images.
 
         Returns:
             In words why they cannot be trusted; None if they can.
@@ -157,13 +157,13 @@ class FeatureCache:
         batch = next(iter(loader.some(positions, view)))
         return prefix.differs(batch.inputs, activations.read(positions, view))
 
-    def pictures(
+    def images(
         self, samples: Sequence[Sample], preprocess: Preprocess, looks: int
     ) -> PixelCache | None:
-        """Return what keeps decoded pictures between epochs; None where that gains nothing.
+        """Return what keeps decoded images between epochs; None where that gains nothing.
 
         Args:
-            samples: The pictures.
+            samples: The images.
             preprocess: The input they are decoded for.
             looks: How often each may be looked at.
         """
@@ -171,7 +171,7 @@ class FeatureCache:
             return None
         pixels = PixelCache()
         seconds, size = _decoding(samples, preprocess)
-        decision = decide_pictures(Demand(len(samples), 1, looks, size), seconds, pixels.limit)
+        decision = decide_images(Demand(len(samples), 1, looks, size), seconds, pixels.limit)
         self._tell(Kept("all images", PIXELS, decision.where, 0.0, decision.reason))
         return pixels if decision.where == "memory" else None
 
@@ -210,7 +210,7 @@ class FeatureCache:
             return Decision("nowhere", "the cache is off", 0.0)
         write, read = self._disk if disk else (0.0, 0.0)
         space = Space(memory, disk if write else 0)
-        # Where rows are so small that the time to decode a picture settles it, nothing is measured.
+        # Where they are so small that the time to decode an image decides, nothing is measured.
         at_least = decide(demand, Costs(LEAST_TO_MAKE, write, read), space)
         if at_least.where == "disk":
             return at_least
@@ -219,7 +219,7 @@ class FeatureCache:
         return decide(demand, Costs(self._make[prefix], write, read), space)
 
     def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> DiskStorage | None:
-        """Return the place on disk for these rows; None if there is none that tells them apart."""
+        """Return the storage on disk for these activations; None if nothing tells them apart."""
         named = all(isinstance(sample, Sample) and sample.sha256 for sample in loader.samples)
         if self.store is None or not named:
             return None
@@ -248,7 +248,7 @@ class FeatureCache:
 
 
 def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float, int]:
-    """Measure on a few pictures how long one takes to decode, and how many bytes it then has."""
+    """Measure on a few images how long one takes to decode, and how many bytes it then has."""
     chosen = samples[:: -(-len(samples) // DECODED)]
     started, size = time.perf_counter(), 0
     for sample in chosen:
@@ -256,10 +256,10 @@ def _decoding(samples: Sequence[Sample], preprocess: Preprocess) -> tuple[float,
     return (time.perf_counter() - started) / len(chosen), size // len(chosen)
 
 
-def _share_found(rows: Activations, views: Sequence[int]) -> float:
-    """Return the share of the rows of some views that are kept."""
-    missing = sum(len(rows.missing(view)) for view in views)
-    return 1 - missing / max(1, len(views) * len(rows.loader.samples))
+def _share_found(activations: Activations, views: Sequence[int]) -> float:
+    """Return the share of the activations of some views that are kept."""
+    missing = sum(len(activations.missing(view)) for view in views)
+    return 1 - missing / max(1, len(views) * len(activations.loader.samples))
 
 
 def _seconds_to_make(loader: Loader, view: int, prefix: FrozenPrefix) -> float:
@@ -269,6 +269,6 @@ def _seconds_to_make(loader: Loader, view: int, prefix: FrozenPrefix) -> float:
     for _ in range(2):
         started = time.perf_counter()
         for batch in loader.some(positions, view):
-            prefix.rows(batch.inputs)
+            prefix.activations(batch.inputs)
         best = min(best, (time.perf_counter() - started) / len(positions))
     return best

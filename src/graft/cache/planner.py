@@ -1,7 +1,7 @@
-"""Whether rows at a cut are worth keeping, and where: a decision from measured costs.
+"""Whether activations at a cut are worth keeping, and where: a decision from measured costs.
 
-The decision changes no number, only the time a run takes: rows that are not kept are made again,
-bit for bit.
+The decision changes no number, only the time a run takes: activations that are not kept are made
+again, bit for bit.
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ class Space:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a phase wants of the rows of some images.
+    """What a phase wants of the activations of some images.
 
     Args:
         images: How many there are.
         views: Different views of each that the phase looks at.
         uses: How often the phase looks at each image.
-        row_bytes: Size of one row.
+        bytes_each: Size of one row.
     """
 
     images: int
     views: int
     uses: int
-    row_bytes: int
+    bytes_each: int
 
     @property
     def bytes(self) -> int:
-        """Size of all rows that differ."""
-        return self.images * min(self.views, self.uses) * self.row_bytes
+        """Size of all activations that differ."""
+        return self.images * min(self.views, self.uses) * self.bytes_each
 
     @property
     def repeated(self) -> int:
@@ -73,7 +73,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Decision:
-    """Where rows are kept, and why.
+    """Where activations are kept, and why.
 
     Args:
         where: "memory" for this run, "disk" for later ones as well, or "nowhere".
@@ -87,26 +87,28 @@ class Decision:
 
 
 def decide(demand: Demand, costs: Costs, space: Space) -> Decision:
-    """Choose where the rows of some images are kept.
+    """Choose where the activations of some images are kept.
 
     Example:
-        >>> tenth = Demand(images=1000, views=1, uses=10, row_bytes=100_000)
+        >>> tenth = Demand(images=1000, views=1, uses=10, bytes_each=100_000)
         >>> costs = Costs(make=0.01, write=1e-9, read=1e-9)
         >>> decide(tenth, costs, Space(memory=10**9, disk=10**10)).where
         'disk'
         >>> decide(tenth, costs, Space(memory=10**9, disk=0)).where
         'memory'
-        >>> once = Demand(images=1000, views=1, uses=1, row_bytes=100_000)
+        >>> once = Demand(images=1000, views=1, uses=1, bytes_each=100_000)
         >>> decide(once, costs, Space(memory=10**9, disk=0)).where
         'nowhere'
     """
-    write, read = costs.write * demand.row_bytes, costs.read * demand.row_bytes
-    rows = demand.bytes // demand.row_bytes if demand.row_bytes else 0
+    write, read = costs.write * demand.bytes_each, costs.read * demand.bytes_each
+    activations = demand.bytes // demand.bytes_each if demand.bytes_each else 0
     made, written = _milliseconds(costs.make), _milliseconds(write)
-    size = f"{rows:,} rows of {_bytes(demand.row_bytes)}, {_bytes(demand.bytes)} in all"
+    size = (
+        f"{activations:,} activations of {_bytes(demand.bytes_each)}, {_bytes(demand.bytes)} in all"
+    )
     spared = demand.repeated * costs.make
     if demand.bytes <= space.disk and write <= WORTH_WRITING * costs.make:
-        saves = spared - rows * write - demand.repeated * read
+        saves = spared - activations * write - demand.repeated * read
         why = f"to write one takes {written}, less than a quarter of the {made} or more to make it"
         return Decision("disk", f"{size}; {why}", saves)
     if demand.repeated and demand.bytes <= space.memory:
@@ -122,30 +124,30 @@ def decide(demand: Demand, costs: Costs, space: Space) -> Decision:
     return Decision("nowhere", f"{size}; {why}", 0.0)
 
 
-def decide_pictures(demand: Demand, decode: float, memory: int) -> Decision:
-    """Choose whether decoded pictures stay in memory between epochs: as many as there is room for.
+def decide_images(demand: Demand, decode: float, memory: int) -> Decision:
+    """Choose whether decoded images stay in memory between epochs: as many as there is room for.
 
     On disk they would have to be read and unpacked again, which is what decoding is.
 
     Args:
-        demand: Of the pictures; a row is one of them.
+        demand: Of the images; a row is one of them.
         decode: Seconds to decode one.
         memory: Bytes that may be used.
 
     Example:
-        >>> photographs = Demand(images=1000, views=1, uses=5, row_bytes=750_000)
-        >>> decide_pictures(photographs, decode=0.004, memory=10**9).saves
+        >>> photographs = Demand(images=1000, views=1, uses=5, bytes_each=750_000)
+        >>> decide_images(photographs, decode=0.004, memory=10**9).saves
         16.0
-        >>> decide_pictures(photographs, decode=0.004, memory=75_000_000).reason
-        '100 of 1,000 pictures of 750 kB; to decode one takes 4 ms, and each is looked at 5 times'
+        >>> decide_images(photographs, decode=0.004, memory=75_000_000).reason
+        '100 of 1,000 images of 750 kB; to decode one takes 4 ms, and each is looked at 5 times'
     """
-    room = min(demand.images, memory // max(1, demand.row_bytes))
+    room = min(demand.images, memory // max(1, demand.bytes_each))
     again = demand.repeated // max(1, demand.images)
     if not room or not again:
         why = "there is no room for one" if again else "each is looked at once"
-        return Decision("nowhere", f"{demand.images:,} pictures; {why}", 0.0)
+        return Decision("nowhere", f"{demand.images:,} images; {why}", 0.0)
     why = f"to decode one takes {_milliseconds(decode)}, and each is looked at {demand.uses} times"
-    size = f"{room:,} of {demand.images:,} pictures of {_bytes(demand.row_bytes)}"
+    size = f"{room:,} of {demand.images:,} images of {_bytes(demand.bytes_each)}"
     return Decision("memory", f"{size}; {why}", room * again * decode)
 
 

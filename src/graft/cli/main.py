@@ -17,7 +17,7 @@ from graft.config import Recipe, Section, options
 
 _PANELS = {
     "data": "Images",
-    "scenes": "Generated pictures",
+    "scenes": "Generated images",
     "backbone": "Backbone",
     "method": "Method",
     "head": "Head",
@@ -64,7 +64,7 @@ VERBS: Mapping[str, str] = {
     "fit": "Adapt a pre-trained network to a folder of images.",
     "predict": "Say what is on images.",
     "evaluate": "Measure a model on labelled images.",
-    "pretrain": "Train a backbone without labels, or on pictures made from formulas.",
+    "pretrain": "Train a backbone without labels, or on images made from formulas.",
     "samples": "Write sample images: digits, digits on photographs, ants and bees.",
     "cache": "Show or clear what Graft keeps of frozen layers.",
     "zoo": "Show, filter and describe pre-trained models.",

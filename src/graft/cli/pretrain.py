@@ -19,7 +19,7 @@ def _pretrain(
         str | None,
         typer.Argument(
             metavar="DIR",
-            help="Folder of images, labelled or not; without it pictures are generated",
+            help="Folder of images, labelled or not; without it images are generated",
             show_default=False,
         ),
     ] = None,

@@ -38,7 +38,7 @@ _Operation = Callable[[Image.Image, float], Image.Image]
 
 
 def sheared(image: Image.Image, *, x: float = 0, y: float = 0) -> Image.Image:
-    """Slant a picture about its middle by angles in degrees, empty corners filled."""
+    """Slant an image about its middle by angles in degrees, empty corners filled."""
     # Sums and quotients as torchvision forms them, which keeps the last bit the same.
     along_x = math.tan(math.radians(x))
     along_y = math.sin(math.radians(y)) / math.cos(math.radians(y))
@@ -51,7 +51,7 @@ def sheared(image: Image.Image, *, x: float = 0, y: float = 0) -> Image.Image:
 
 
 def translated(image: Image.Image, *, x: float = 0, y: float = 0) -> Image.Image:
-    """Move a picture by shares of its size in whole pixels, what is left empty filled."""
+    """Move an image by shares of its size in whole pixels, what is left empty filled."""
     return _moved(image, (1, 0, -round(x * image.width), 0, 1, -round(y * image.height)))
 
 
@@ -106,7 +106,7 @@ class RandAugment:
             )
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the changed picture."""
+        """Return the changed image."""
         names = list(OPERATIONS)
         for choice in rng.integers(len(names), size=int(self.operations)):
             sign = 1 if rng.random() < 0.5 else -1
@@ -137,9 +137,9 @@ class Augmentation:
     """Random changes applied in order.
 
     Args:
-        transforms: The changes. A `RandomResizedCrop` in the first place frames the picture, in
+        transforms: The changes. A `RandomResizedCrop` in the first place frames the image, in
             the place of the clean view's resize and crop; everything else works on the framed
-            picture.
+            image.
 
     Example:
         >>> augmentation = Augmentation((RandomResizedCrop(), HorizontalFlip()))
@@ -156,7 +156,7 @@ class Augmentation:
         """Return a random view of `image` at the size that `preprocess` asks for.
 
         Args:
-            image: A decoded RGB picture of any size, perhaps reduced.
+            image: A decoded RGB image of any size, perhaps reduced.
             preprocess: The input the network expects.
             rng: The only source of chance.
         """

@@ -1,4 +1,4 @@
-"""The one way from a file, bytes or an array to an upright RGB picture.
+"""The one way from a file, bytes or an array to an upright RGB image.
 
 Training, prediction, export checks and serving all come through `decode`, so no entrance can turn
 a photograph, lose its colours or read a damaged file differently from another.
@@ -70,7 +70,7 @@ class Examination(NamedTuple):
     Args:
         width: Upright width in pixels; 0 if unknown.
         height: Upright height in pixels; 0 if unknown.
-        state: "ok", or the reason the picture cannot be read.
+        state: "ok", or the reason the image cannot be read.
         sha256: SHA-256 of the encoded bytes; "" if they could not be read.
     """
 
@@ -81,7 +81,7 @@ class Examination(NamedTuple):
 
 
 def decode(source: Readable, shorter: int | None = None, sha256: str = "") -> Image.Image:
-    """Read one picture: upright, three channels of 8 bits, the first frame, alpha over white.
+    """Read one image: upright, three channels of 8 bits, the first frame, alpha over white.
 
     All threads together take at most `limits.BUDGET` bytes for it and wait for one another beyond
     that; see `limits` for the images that are refused.
@@ -91,9 +91,9 @@ def decode(source: Readable, shorter: int | None = None, sha256: str = "") -> Im
             (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         shorter: Length in pixels to which the shorter side will be scaled at most. An encoded
             JPEG that is much larger is decoded at a half, a quarter or an eighth of its size,
-            which spares most of the work, as long as twice this length remains; the picture then
+            which spares most of the work, as long as twice this length remains; the image then
             notes what it is (see `data.reduction`). So are other formats of more than
-            `reduction.LARGE` pixels, after decoding. None decodes the whole picture.
+            `reduction.LARGE` pixels, after decoding. None decodes the whole image.
         sha256: What the SHA-256 of the encoded bytes was when they were last looked at; "" does
             not ask. The bytes are read once, so what is decoded is what was hashed.
 
@@ -101,7 +101,7 @@ def decode(source: Readable, shorter: int | None = None, sha256: str = "") -> Im
         A new Pillow image in mode RGB, turned as its EXIF orientation says.
 
     Raises:
-        DataError: The source is missing, empty, damaged, too large or no picture, or its bytes
+        DataError: The source is missing, empty, damaged, too large or no image, or its bytes
             are others than `sha256` says; the error names it and the reason.
 
     Example:
@@ -169,8 +169,8 @@ def decoder() -> str:
     return ", ".join([f"pillow {PIL.__version__}", *named, reduced])
 
 
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file begins like a picture, whatever its name."""
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins like an image, whatever its name."""
     try:
         with regular_file(path) as file:
             return bool(identify(file).format)
@@ -217,26 +217,26 @@ class _Opened(NamedTuple):
     Args:
         image: As it will be loaded; the caller's own if no bytes were given.
         whole: Width and height before it was told.
-        drafted: By how much it will be smaller on each side as it is loaded.
+        spec: By how much it will be smaller on each side as it is loaded.
         averaged: Pixels on each side to make one of after loading.
         need: Bytes that decoding will take beside the encoded ones, as an estimate.
     """
 
     image: Image.Image
     whole: tuple[int, int]
-    drafted: int
+    spec: int
     averaged: int
     need: int
 
 
 def _open(file: BinaryIO, shorter: int | None) -> _Opened:
     image = identify(file)
-    after_header, whole, drafted, averaged = file.tell(), image.size, 1, 1
+    after_header, whole, spec, averaged = file.tell(), image.size, 1, 1
     if shorter:
-        drafted = let_reduce(image, shorter)
+        spec = let_reduce(image, shorter)
         averaged = reduction_of_large(image.size, shorter)
     file.seek(after_header)
-    return _Opened(image, whole, drafted, averaged, needed(image, whole, file))
+    return _Opened(image, whole, spec, averaged, needed(image, whole, file))
 
 
 @contextmanager
@@ -283,10 +283,10 @@ def _upright_rgb(opened: _Opened, encoded: int = 0, held: int = 0) -> Image.Imag
         if encoded:
             loaded.close()
         image = _upright(image, orientation)
-    image.info = {}  # the orientation is used up; kept, it would turn the picture once more
-    by = opened.drafted * opened.averaged
+    image.info = {}  # the orientation is used up; kept, it would turn the image once more
+    by = opened.spec * opened.averaged
     if by > 1:
-        whole = opened.whole if opened.drafted > 1 else size
+        whole = opened.whole if opened.spec > 1 else size
         note_reduction(image, Reduction.upright(whole, by, orientation))
     return image
 
@@ -327,7 +327,7 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, too large to be a picture"
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, too large to be an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if "truncated" in str(error).lower() or isinstance(error, EOFError):

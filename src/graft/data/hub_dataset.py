@@ -67,7 +67,7 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def read_saved_dataset(folder: Path) -> Listing:
-    """List the labelled pictures of a dataset that was saved in a folder.
+    """List the labelled images of a dataset that was saved in a folder.
 
     They are written into the user's cache on the first call; as long as the folder's content stays
     the same, later calls only list them.
@@ -93,9 +93,9 @@ def read_saved_dataset(folder: Path) -> Listing:
 
 
 def read_hub_dataset(name: HubName) -> Listing:
-    """List the labelled pictures of a dataset on the hub.
+    """List the labelled images of a dataset on the hub.
 
-    Its files are kept by the Hugging Face cache, its pictures by Graft's; a pinned commit that is
+    Its files are kept by the Hugging Face cache, its images by Graft's; a pinned commit that is
     there is used without asking the hub.
 
     Raises:
@@ -124,7 +124,7 @@ def read_hub_dataset(name: HubName) -> Listing:
 
 
 def _written_out(load: Callable[[Path], Any], target: Path, name: str) -> Listing:
-    """Load a dataset, write its pictures out, and list them."""
+    """Load a dataset, write its images out, and list them."""
 
     def splits(scratch: Path) -> dict[str, Any]:
         loaded = load(scratch)

@@ -16,11 +16,11 @@ from graft.data.decode import identify
 from graft.data.layout import SPLIT_NAMES, Entry, Listing, label_of
 from graft.data.read import UnreadableError
 from graft.errors import DataError
-from graft.files import refusals_are_named
+from graft.files import wrap_os_errors
 
 
 class Columns(NamedTuple):
-    """Where pictures and labels are.
+    """Where images and labels are.
 
     Args:
         image: Name of the Image column.
@@ -110,7 +110,7 @@ _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
 
 def write_out(load: Load, target: Path, name: str) -> None:
-    """Write every picture of a dataset into a new folder, each under the SHA-256 of its bytes.
+    """Write every image of a dataset into a new folder, each under the SHA-256 of its bytes.
 
     The folder appears under its name complete or not at all. Where another process was quicker,
     its folder stays.
@@ -125,7 +125,7 @@ def write_out(load: Load, target: Path, name: str) -> None:
         DataError: A split has no image or no label column, or more than one.
         ResourceError: The disk is full or the folder cannot be made.
     """
-    with refusals_are_named(target):
+    with wrap_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = TemporaryDirectory(
             dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
@@ -133,11 +133,11 @@ def write_out(load: Load, target: Path, name: str) -> None:
     with scratch as place:
         folder = Path(place) / target.name
         listing = {"source": name, **_write(load(Path(place)), folder, name)}
-        with refusals_are_named(target):
+        with wrap_os_errors(target):
             folder.mkdir(exist_ok=True)
             (folder / _LISTING).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
             if hasattr(os, "sync"):
-                os.sync()  # once for all pictures, before their folder gets its name
+                os.sync()  # once for all images, before their folder gets its name
             _rename(folder, target)
 
 
@@ -182,24 +182,24 @@ def _write(splits: Mapping[str, Any], folder: Path, name: str) -> dict[str, Any]
 
 
 def _undecoded(dataset: Any, columns: Columns) -> Any:
-    """Return the rows with each picture as {"bytes", "path"}: decoding is `data.decode`'s work."""
+    """Return the rows with each image as {"bytes", "path"}: decoding is `data.decode`'s work."""
     from datasets import Image as ImageFeature
 
     chosen = dataset.with_format(None).select_columns([columns.image, columns.label])
     return chosen.cast_column(columns.image, ImageFeature(decode=False))
 
 
-def _store(picture: Mapping[str, Any] | None, folder: Path) -> str:
-    """Write one picture unless it is there; returns its path, "" if there is no picture.
+def _store(image: Mapping[str, Any] | None, folder: Path) -> str:
+    """Write one image unless it is there; returns its path, "" if there is no image.
 
-    A picture that the dataset only refers to is copied; one that is not there keeps its path, so
+    An image that the dataset only refers to is copied; one that is not there keeps its path, so
     that it is set aside by name.
     """
-    if picture is None:
+    if image is None:
         return ""
-    data: bytes | None = picture["bytes"]
-    if data is None and picture["path"]:
-        file = Path(picture["path"])
+    data: bytes | None = image["bytes"]
+    if data is None and image["path"]:
+        file = Path(image["path"])
         if not file.is_file():
             return str(file.absolute())
         data = file.read_bytes()
@@ -208,14 +208,14 @@ def _store(picture: Mapping[str, Any] | None, folder: Path) -> str:
     digest = hashlib.sha256(data).hexdigest()
     path = f"images/{digest[:2]}/{digest}{_suffix(data)}"
     if not (folder / path).exists():
-        with refusals_are_named(folder):
+        with wrap_os_errors(folder):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
     return path
 
 
 def _suffix(data: bytes) -> str:
-    """Return the suffix of a picture's format, "" if its header is none that is known."""
+    """Return the suffix of an image's format, "" if its header is none that is known."""
     try:
         kind = identify(io.BytesIO(data)).format or ""
     except UnreadableError:  # it is set aside later, with its reason

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from graft.data.decode import is_picture
+from graft.data.decode import is_image
 from graft.data.target import (
     CLASSIFICATION,
     COLUMNS,
@@ -24,7 +24,7 @@ from graft.data.target import (
 from graft.errors import DataError, nearest
 from graft.files import readable_path
 
-# A file so named is meant as a picture, even where this program cannot read the format: it is set
+# A file so named is meant as an image, even where this program cannot read the format: it is set
 # aside with a reason and not passed over.
 _IMAGE_SUFFIX = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|png|gif|bmp|tiff?|webp|avif|jp2|p[bgnp]m|ico|hei[cf]|tga|psd|svg)",
@@ -49,12 +49,12 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the picture files directly inside `folder`, sorted by name."""
+    """Return the image files directly inside `folder`, sorted by name."""
     return [file for file in _contents(folder).files if _is_image(file)]
 
 
 def images_below(folder: Path) -> Iterator[Path]:
-    """Yield the picture files in `folder` and everything below it, in a stable order.
+    """Yield the image files in `folder` and everything below it, in a stable order.
 
     Links are followed; a folder that links lead to twice, or in a circle, is entered once.
     """
@@ -72,7 +72,7 @@ def images_below(folder: Path) -> Iterator[Path]:
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the pictures that files, folders and patterns stand for.
+    """Return the images that files, folders and patterns stand for.
 
     Args:
         paths: Files (taken as they are), folders (searched to any depth) and patterns such as
@@ -82,7 +82,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         Every file once: the arguments in the given order, the contents of each sorted.
 
     Raises:
-        DataError: A path does not exist, or a folder or pattern holds no picture.
+        DataError: A path does not exist, or a folder or pattern holds no image.
 
     Example:
         >>> import tempfile
@@ -144,7 +144,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_image(path: Path) -> bool:
     named_so = _IMAGE_SUFFIX.fullmatch(path.suffix) is not None
-    return named_so or is_picture(path)
+    return named_so or is_image(path)
 
 
 SPLIT_NAMES = {
@@ -177,7 +177,7 @@ class Listing(NamedTuple):
 
 
 def read_folder(root: Path) -> Listing:
-    """List the labelled pictures below `root`.
+    """List the labelled images below `root`.
 
     A folder named as a split (in any case, see `SPLIT_NAMES`) is one if it holds class folders.
     With a training split, or with nothing but splits, the layout is split; everything else is
@@ -187,7 +187,7 @@ def read_folder(root: Path) -> Listing:
         root: An existing folder.
 
     Returns:
-        Every picture that lies in a class folder, at any depth. Empty and hidden folders are no
+        Every image that lies in a class folder, at any depth. Empty and hidden folders are no
         classes.
     """
     splits = {

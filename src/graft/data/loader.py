@@ -1,4 +1,4 @@
-"""Batches of normalised pictures, decoded ahead by threads, the same for any number of them."""
+"""Batches of normalised images, decoded ahead by threads, the same for any number of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 from graft.data.augment import Augmentation
 from graft.data.decode import Readable, decode
 from graft.data.manifest import Sample
-from graft.data.prefetch import PixelCache, Rows, made_by_threads
+from graft.data.prefetch import PixelCache, Positions, made_by_threads
 from graft.data.preprocess import Preprocess
 from graft.errors import DataError, RecipeError
 from graft.machine import available_cores
@@ -96,24 +96,24 @@ class Loader:
         samples: What to load: samples of a manifest, or anything `decode` reads.
         task: Says what the network owes each sample; None where there are no targets.
         preprocess: The input the network expects.
-        batch_size: Most pictures in a batch.
+        batch_size: Most images in a batch.
         augmentation: Random changes for training; None shows the clean view.
         shuffle: Draw a new order for each epoch.
         seed: Seed of order and augmentation.
         workers: Decoding threads. None takes one per available core.
         overlap: Decode while the network computes, rather than in turns with it; it changes no
             number. None does so where there is an accelerator.
-        pixels: Keeps decoded pictures of samples between epochs, and may be shared by loaders;
+        pixels: Keeps decoded images of samples between epochs, and may be shared by loaders;
             None decodes them each time.
         pad: Give every batch exactly `batch_size` rows, the last filled with zeros (target and
-            index -1). Rows of batches of one size are computed alike, so a picture's logits do
+            index -1). Positions of batches of one size are computed alike, so an image's logits do
             not depend on its companions, to the last bit.
         balanced: Without `pad`, let batch sizes differ by one at most instead of leaving a short
             batch at the end.
         shard: This process's rank and the number of processes; each sees every world-th sample of
             the epoch's order, in the same number of batches.
-        failures: Where given, a picture that cannot be read becomes padding, and its position and
-            the reason are noted here; without it, such a picture is an error.
+        failures: Where given, an image that cannot be read becomes padding, and its position and
+            the reason are noted here; without it, such an image is an error.
         pool: Decoding threads that live on between epochs; None starts some for each.
 
     Raises:
@@ -180,25 +180,25 @@ class Loader:
 
         Args:
             number: The epoch, from 0: it picks the order.
-            view: Which augmented view of every picture; None takes the epoch's own.
+            view: Which augmented view of every image; None takes the epoch's own.
             start: Batches at the beginning of the epoch to leave out.
 
         Raises:
-            DataError: A picture has changed since its scan or is gone; the error names it.
+            DataError: An image has changed since its scan or is gone; the error names it.
         """
         yield from self._load(self.batches(number)[start:], number if view is None else view)
 
     def some(self, positions: Sequence[int], view: int) -> Iterator[Batch]:
-        """Yield a view of some of the pictures, in the order given, without padding.
+        """Yield a view of some of the images, in the order given, without padding.
 
         Args:
             positions: Of the samples.
             view: Which augmented view.
 
         Raises:
-            DataError: A picture has changed since its scan or is gone; the error names it.
+            DataError: An image has changed since its scan or is gone; the error names it.
         """
-        wanted: Rows = np.asarray(positions, dtype=np.int64)
+        wanted: Positions = np.asarray(positions, dtype=np.int64)
         chunks = _chunks(wanted, self.batch_size, -(-len(wanted) // self.batch_size))
         for batch in self._load(chunks, view):
             real = batch.indices != PADDING
@@ -207,7 +207,7 @@ class Loader:
             else:
                 yield Batch(batch.inputs[real], batch.targets[real], batch.indices[real])
 
-    def _load(self, batches: Sequence[Rows], view: int) -> Iterator[Batch]:
+    def _load(self, batches: Sequence[Positions], view: int) -> Iterator[Batch]:
         threads = made_by_threads(
             batches,
             partial(self._view, view=view),
@@ -219,9 +219,9 @@ class Loader:
             for rows, views in threads:
                 yield self._batch(rows, views)
 
-    def batches(self, number: int) -> list[Rows]:
+    def batches(self, number: int) -> list[Positions]:
         """Return the positions of the samples of each batch of an epoch."""
-        order: Rows = np.arange(len(self.samples))
+        order: Positions = np.arange(len(self.samples))
         if self.shuffle:
             order = np.random.default_rng((self.seed, number)).permutation(order)
         rank, world = self.shard
@@ -241,13 +241,13 @@ class Loader:
             return None
 
     def _readable_view(self, row: int, view: int) -> Image.Image:
-        sample, image = self.samples[row], self._picture(row)
+        sample, image = self.samples[row], self._image(row)
         if self.augmentation is None:
             return self.preprocess.view(image)
         rng = np.random.default_rng((self.seed, view, _key(sample, row)))
         return self.augmentation.view(image, self.preprocess, rng)
 
-    def _picture(self, row: int) -> Image.Image:
+    def _image(self, row: int) -> Image.Image:
         sample, shorter = self.samples[row], self.preprocess.decode_shorter
         if not isinstance(sample, Sample):
             return decode(sample, shorter)
@@ -257,7 +257,7 @@ class Loader:
             (sample.sha256, shorter), lambda: decode(sample.path, shorter, sample.sha256)
         )
 
-    def _batch(self, rows: Rows, views: Sequence[Image.Image | None]) -> Batch:
+    def _batch(self, rows: Positions, views: Sequence[Image.Image | None]) -> Batch:
         rows = rows[[view is not None for view in views]]
         pixels = self.preprocess.pixels([view for view in views if view is not None])
         images = self.preprocess.normalize(pixels)
@@ -273,7 +273,7 @@ class Loader:
         return Batch(images, targets, indices)
 
 
-def _chunks(rows: Rows, size: int, count: int) -> list[Rows]:
+def _chunks(rows: Positions, size: int, count: int) -> list[Positions]:
     return [rows[start : start + size] for start in range(0, count * size, size)]
 
 

@@ -23,12 +23,12 @@ from graft.data.target import (
     number_of,
 )
 from graft.errors import DataError, RecipeError
-from graft.files import from_cell, replacing, to_cell
+from graft.files import atomic_write, from_cell, to_cell
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture.
+    """One image.
 
     Args:
         path: Absolute POSIX path.
@@ -52,7 +52,7 @@ class Sample:
 
     @property
     def identity(self) -> str:
-        """What copies of one picture share: the content hash, or the path while that is unknown."""
+        """What copies of one image share: the content hash, or the path while that is unknown."""
         return self.sha256 or self.path
 
 
@@ -125,7 +125,7 @@ class Manifest:
         """
         # surrogateescape lets file names that are not UTF-8 survive the round trip.
         with (
-            replacing(path) as temporary,
+            atomic_write(path) as temporary,
             temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")

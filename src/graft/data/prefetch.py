@@ -14,22 +14,22 @@ from PIL import Image
 
 from graft.machine import available_memory
 
-Rows = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 Made = TypeVar("Made")
-_Begun: TypeAlias = tuple[Rows, list[Future[Made]]]
+_Begun: TypeAlias = tuple[Positions, list[Future[Made]]]
 
 _BATCHES_AHEAD = 2
 _ROWS_IN_TURN = 64
 
 
 def made_by_threads(
-    batches: Iterable[Rows],
+    batches: Iterable[Positions],
     make: Callable[[int], Made],
     *,
     workers: int,
     overlap: bool,
     pool: Executor | None = None,
-) -> Generator[tuple[Rows, list[Made]], None, None]:
+) -> Generator[tuple[Positions, list[Made]], None, None]:
     """Yield each batch with what threads made of its rows; closing the iterator stops them.
 
     Args:
@@ -73,7 +73,7 @@ def made_by_threads(
             own.shutdown()
 
 
-def _beside(begun: Iterable[_Begun[Made]], workers: int) -> Iterator[tuple[Rows, list[Made]]]:
+def _beside(begun: Iterable[_Begun[Made]], workers: int) -> Iterator[tuple[Positions, list[Made]]]:
     waiting: deque[_Begun[Made]] = deque()
     for rows, futures in begun:
         waiting.append((rows, futures))
@@ -83,7 +83,7 @@ def _beside(begun: Iterable[_Begun[Made]], workers: int) -> Iterator[tuple[Rows,
         yield _done(waiting.popleft())
 
 
-def _in_turns(begun: Iterable[_Begun[Made]]) -> Iterator[tuple[Rows, list[Made]]]:
+def _in_turns(begun: Iterable[_Begun[Made]]) -> Iterator[tuple[Positions, list[Made]]]:
     group: deque[_Begun[Made]] = deque()
     for batch in begun:
         group.append(batch)
@@ -92,13 +92,13 @@ def _in_turns(begun: Iterable[_Begun[Made]]) -> Iterator[tuple[Rows, list[Made]]
     yield from _once_all_rest(group)
 
 
-def _once_all_rest(group: deque[_Begun[Made]]) -> Iterator[tuple[Rows, list[Made]]]:
+def _once_all_rest(group: deque[_Begun[Made]]) -> Iterator[tuple[Positions, list[Made]]]:
     wait([future for _, futures in group for future in futures])
     while group:
         yield _done(group.popleft())
 
 
-def _done(batch: _Begun[Made]) -> tuple[Rows, list[Made]]:
+def _done(batch: _Begun[Made]) -> tuple[Positions, list[Made]]:
     rows, futures = batch
     return rows, [future.result() for future in futures]
 
@@ -113,10 +113,10 @@ _BYTES_PER_PIXEL = 4  # Pillow keeps RGB so
 
 
 class PixelCache:
-    """Keeps pictures as they were decoded, so that each is decoded once and not in every epoch.
+    """Keeps images as they were decoded, so that each is decoded once and not in every epoch.
 
     What is kept is what `decode` gave, so it changes no number. Once full, it keeps what it has:
-    the other pictures are decoded anew each time, and nothing is gained by exchanging them, since
+    the other images are decoded anew each time, and nothing is gained by exchanging them, since
     an epoch needs all alike. Threads and loaders may share one.
 
     Args:
@@ -135,35 +135,35 @@ class PixelCache:
     def __init__(self, limit: int | None = None) -> None:
         self.limit = min(int(available_memory() * SHARE), LARGEST) if limit is None else limit
         self.used = 0
-        self._pictures: dict[Hashable, Image.Image] = {}
+        self._images: dict[Hashable, Image.Image] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
-        """Return the number of pictures kept."""
-        return len(self._pictures)
+        """Return the number of images kept."""
+        return len(self._images)
 
     def get(self, key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
-        """Return a picture that is kept, or make it and keep it where there is room.
+        """Return an image that is kept, or make it and keep it where there is room.
 
         Args:
-            key: All that determines the picture.
+            key: All that determines the image.
             make: Decodes it. Two threads that ask at once may both do so.
 
         Returns:
-            The picture, which must not be changed.
+            The image, which must not be changed.
         """
-        kept = self._pictures.get(key)
+        kept = self._images.get(key)
         if kept is not None:
             return kept
         made = make()
         size = bytes_of(made)
         with self._lock:
-            if key not in self._pictures and self.used + size <= self.limit:
-                self._pictures[key] = made
+            if key not in self._images and self.used + size <= self.limit:
+                self._images[key] = made
                 self.used += size
         return made
 
 
-def bytes_of(picture: Image.Image) -> int:
-    """Return the memory that a decoded picture takes."""
-    return picture.width * picture.height * _BYTES_PER_PIXEL
+def bytes_of(image: Image.Image) -> int:
+    """Return the memory that a decoded image takes."""
+    return image.width * image.height * _BYTES_PER_PIXEL

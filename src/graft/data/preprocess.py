@@ -1,4 +1,4 @@
-"""What happens between a decoded picture and a network's input, as data that goes with the weights.
+"""What happens between a decoded image and a network's input, as data that goes with the weights.
 
 The one implementation of resizing, cropping and normalising: training, prediction, export and
 serving all use it, so a model never sees pixels that were prepared differently.
@@ -38,14 +38,14 @@ class Preprocess:
         image_size: Height and width of the input in pixels, or one number for a square.
         resize: Length in pixels to which the shorter side is scaled before the crop; None scales
             just enough to cover `image_size`. Where this would leave a side too short for the
-            crop, the picture is scaled until it covers it.
+            crop, the image is scaled until it covers it.
         crop: "center" keeps the proportions and cuts the middle out; "squash" scales each side
             on its own, to `image_size` or, where `resize` is given, to its share of `resize`
             before the middle is cut out.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos", all antialiased.
         mean: Mean of each channel, for pixels in 0..1.
         std: Standard deviation of each channel, for pixels in 0..1.
-        channels: 3 for RGB, 1 for grayscale; more have no pictures to be read from.
+        channels: 3 for RGB, 1 for grayscale; more have no images to be read from.
 
     Raises:
         BackboneError: A value is out of range, or the number of channels, means and deviations
@@ -94,25 +94,25 @@ class Preprocess:
 
     @property
     def decode_shorter(self) -> int:
-        """Longest that `view` can make the shorter side of a picture: what `decode` is told.
+        """Longest that `view` can make the shorter side of an image: what `decode` is told.
 
         Example:
             >>> Preprocess(224, resize=256).decode_shorter, Preprocess((96, 160)).decode_shorter
             (256, 160)
         """
         longer, shorter = max(self._size), min(self._size)
-        # A squashed picture takes the input's proportions, so its shorter side may become longer.
+        # A squashed image takes the input's proportions, so its shorter side may become longer.
         stretch = longer / shorter if self.crop == "squash" else 1
         return max(longer, math.ceil((self.resize or 0) * stretch))
 
     def view(self, image: Image.Image) -> Image.Image:
-        """Return the picture as the network sees it in evaluation, at `image_size`.
+        """Return the image as the network sees it in evaluation, at `image_size`.
 
         Args:
-            image: A decoded picture of any size, perhaps reduced for `decode_shorter`.
+            image: A decoded image of any size, perhaps reduced for `decode_shorter`.
 
         Returns:
-            A new picture of `width` x `height`, in the mode of `image`.
+            A new image of `width` x `height`, in the mode of `image`.
         """
         whole = whole_size(image)
         if self.crop == "squash" and self.resize is None:
@@ -129,10 +129,10 @@ class Preprocess:
         return scaled.crop((left, top, left + self.width, top + self.height))
 
     def pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        """Stack pictures of `image_size` into one tensor.
+        """Stack images of `image_size` into one tensor.
 
         Args:
-            images: N pictures, as `view` returns them.
+            images: N images, as `view` returns them.
 
         Returns:
             uint8 of shape (N, channels, height, width) in channels-last memory.
@@ -144,7 +144,7 @@ class Preprocess:
 
         if self.channels not in (1, 3):
             raise BackboneError(
-                f"Pictures have 1 or 3 channels, and this backbone takes {self.channels}.",
+                f"Images have 1 or 3 channels, and this backbone takes {self.channels}.",
                 "Give its module tensors of your own, or choose 1 or 3 channels.",
             )
         shape = (len(images), self.height, self.width, self.channels)
@@ -166,7 +166,7 @@ class Preprocess:
         import torch
 
         count, channels, height, width = pixels.shape
-        # One row of the picture at a time, so that mean and deviation are long vectors and not
+        # One row of the image at a time, so that mean and deviation are long vectors and not
         # three numbers over and over: half the time on a CPU.
         rows = pixels.permute(0, 2, 3, 1).reshape(count * height, width * channels)
         mean = torch.tensor(self.mean, dtype=torch.float32, device=pixels.device).repeat(width)
@@ -209,7 +209,7 @@ class Preprocess:
         return self.image_size
 
     def _scaled(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size to scale a picture to before the crop; lengths round as torchvision's."""
+        """Return the size to scale an image to before the crop; lengths round as torchvision's."""
         shorter = min(width, height)
         target = max(self.resize or 0, self.height * shorter / height, self.width * shorter / width)
         return (
@@ -243,7 +243,7 @@ class Preprocess:
 
 
 def _without_far_ends(width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the middle of a picture: all of it, unless one side is many times the other.
+    """Return the middle of an image: all of it, unless one side is many times the other.
 
     The crop shows none of the far ends, and scaling them would take memory without bound.
     """

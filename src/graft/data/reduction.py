@@ -66,8 +66,8 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 
-# How much larger than needed a reduced picture is at least. Twice as large leaves the antialiased
-# resize most of its work: views of real photographs differ from those of the whole pictures by half
+# How much larger than needed a reduced image is at least. Twice as large leaves the antialiased
+# resize most of its work: views of real photographs differ from those of the whole images by half
 # a gray level of 255 on average, where a margin of 1 gives three times that. And a random crop that
 # shows a fifth of the area, 0.4 of the shorter side or more, still has nearly as many pixels as the
 # network's input; one that shows a third has more.
@@ -83,13 +83,13 @@ _REVERSE_Y = (3, 4, 7, 8)  # and uppermost
 
 
 class Reduction(NamedTuple):
-    """How a reduced picture lies in the whole one.
+    """How a reduced image lies in the whole one.
 
     Args:
-        width: Of the whole picture in its pixels, upright.
-        height: Of the whole picture in its pixels, upright.
-        by: Pixels of the whole picture per pixel, on each side.
-        left: Where the whole picture begins, in reduced pixels: 0, or the part of the first column
+        width: Of the whole image in its pixels, upright.
+        height: Of the whole image in its pixels, upright.
+        by: Pixels of the whole image per pixel, on each side.
+        left: Where the whole image begins, in reduced pixels: 0, or the part of the first column
             that is filler because width is no multiple of `by`.
         top: As `left`, of the first row.
     """
@@ -102,10 +102,10 @@ class Reduction(NamedTuple):
 
     @classmethod
     def upright(cls, size: tuple[int, int], by: int, orientation: int) -> Reduction:
-        """Return what has become of a picture that was reduced and then turned upright.
+        """Return what has become of an image that was reduced and then turned upright.
 
         Args:
-            size: Of the whole picture before it was turned.
+            size: Of the whole image before it was turned.
             by: 1, 2, 4 or 8.
             orientation: 1 to 8, as EXIF numbers them.
 
@@ -120,7 +120,7 @@ class Reduction(NamedTuple):
 
 
 def let_reduce(image: Image.Image, shorter: int) -> int:
-    """Tell a JPEG's decoder, the only one that can, how small it may make the picture.
+    """Tell a JPEG's decoder, the only one that can, how small it may make the image.
 
     Args:
         image: Opened, and not yet loaded.
@@ -155,12 +155,12 @@ def reduction_of_large(size: tuple[int, int], shorter: int) -> int:
 
 
 def note_reduction(image: Image.Image, reduction: Reduction) -> None:
-    """Write onto a picture how it was reduced."""
+    """Write onto an image how it was reduced."""
     image.info = {_NOTE: reduction}
 
 
 def whole_size(image: Image.Image) -> tuple[int, int]:
-    """Return width and height of the whole picture, of which this may be a reduced one.
+    """Return width and height of the whole image, of which this may be a reduced one.
 
     Example:
         >>> whole_size(Image.new("RGB", (40, 30)))
@@ -176,13 +176,13 @@ def resize(
     resample: Image.Resampling,
     box: tuple[int, int, int, int] | None = None,
 ) -> Image.Image:
-    """Scale a picture, or a box out of it, to a size.
+    """Scale an image, or a box out of it, to a size.
 
     Args:
-        image: The picture, perhaps reduced.
+        image: The image, perhaps reduced.
         size: Width and height of the result in pixels.
         resample: The interpolation; antialiased.
-        box: Left, top, right, bottom in pixels of the whole picture; None means all of it.
+        box: Left, top, right, bottom in pixels of the whole image; None means all of it.
 
     Example:
         >>> reduced = Image.new("RGB", (251, 188))
@@ -198,7 +198,7 @@ def resize(
             start + edge / reduction.by for start, edge in zip(begin, inside, strict=True)
         )
     resized = image.resize(size, resample, box=inside)  # type: ignore[arg-type]
-    resized.info = {}  # Pillow hands the note down, and this is no longer the reduced picture
+    resized.info = {}  # Pillow hands the note down, and this is no longer the reduced image
     return resized
 
 

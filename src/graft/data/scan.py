@@ -19,7 +19,7 @@ _CHUNK = 64  # files per task, so that handing out tasks costs little
 
 
 def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
-    """Find every labelled picture of a data set.
+    """Find every labelled image of a data set.
 
     Args:
         source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), a CSV
@@ -34,8 +34,8 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
         source does not say.
 
     Raises:
-        DataError: The source does not exist, is none of these, or holds no labelled picture.
-        ResourceError: A dataset's pictures could not be fetched or written out.
+        DataError: The source does not exist, is none of these, or holds no labelled image.
+        ResourceError: A dataset's images could not be fetched or written out.
 
     Example:
         >>> import tempfile
@@ -102,17 +102,17 @@ def _sample(entry: Entry, pixels: bool) -> Sample:
 
 
 def scan_unlabelled(folder: str | os.PathLike[str], *, max_unreadable: float = 0.2) -> Manifest:
-    """Find every picture below a folder, to any depth; what the folders are called plays no role.
+    """Find every image below a folder, to any depth; what the folders are called plays no role.
 
     Args:
         folder: Where to look.
-        max_unreadable: Share of unreadable pictures that is an error.
+        max_unreadable: Share of unreadable images that is an error.
 
     Returns:
-        Samples of the split "train" without a label. Copies of one picture are taken once.
+        Samples of the split "train" without a label. Copies of one image are taken once.
 
     Raises:
-        DataError: The folder does not exist, holds no picture, or too many cannot be read.
+        DataError: The folder does not exist, holds no image, or too many cannot be read.
 
     Example:
         >>> import tempfile

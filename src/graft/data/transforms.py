@@ -1,4 +1,4 @@
-"""Random changes to a training picture, each a small value with `apply(image, rng)`.
+"""Random changes to a training image, each a small value with `apply(image, rng)`.
 
 All chance comes from the generator that is passed in, never from a global one, so a sample's
 augmentation depends on its seed and on nothing else.
@@ -16,22 +16,22 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from graft.errors import RecipeError
 
-# Where a turned picture leaves corners empty: close to the mean of natural images, so that after
+# Where a turned image leaves corners empty: close to the mean of natural images, so that after
 # normalisation the corners are nearly zero.
 FILL = (124, 116, 104)
 
 
 class Transform(Protocol):
-    """A random change of one picture."""
+    """A random change of one image."""
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return a changed copy of an RGB picture, of the same size."""
+        """Return a changed copy of an RGB image, of the same size."""
         ...
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """Show a random part of the picture, scaled up (Szegedy et al., arXiv:1409.4842).
+    """Show a random part of the image, scaled up (Szegedy et al., arXiv:1409.4842).
 
     Args:
         min_scale: Smallest share of the area shown, in (0, 1].
@@ -62,7 +62,7 @@ class RandomResizedCrop:
                 left = int(rng.integers(width - part_width + 1))
                 top = int(rng.integers(height - part_height + 1))
                 return (left, top, left + part_width, top + part_height)
-        side = min(width, height)  # a very long picture: its middle
+        side = min(width, height)  # a very long image: its middle
         left, top = (width - side) // 2, (height - side) // 2
         return (left, top, left + side, top + side)
 
@@ -89,7 +89,7 @@ class HorizontalFlip:
         _require(self, 0 <= self.p <= 1)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture or its mirror image."""
+        """Return the image or its mirror image."""
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < self.p else image
 
 
@@ -103,7 +103,7 @@ class VerticalFlip:
         _require(self, 0 <= self.p <= 1)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture or its mirror image."""
+        """Return the image or its mirror image."""
         return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if rng.random() < self.p else image
 
 
@@ -117,7 +117,7 @@ class Rotation:
         _require(self, 0 <= self.degrees <= 180)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the turned picture, empty corners filled."""
+        """Return the turned image, empty corners filled."""
         angle = rng.uniform(-self.degrees, self.degrees)
         return rotated(image, angle)
 
@@ -143,7 +143,7 @@ class ColorJitter:
         _require(self, min(self.brightness, self.contrast, self.saturation, self.hue) >= 0)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the recoloured picture."""
+        """Return the recoloured image."""
         changes: tuple[tuple[Callable[[Image.Image, float], Image.Image], float], ...] = (
             (brightened, 1 + rng.uniform(-1, 1) * self.brightness),
             (contrasted, 1 + rng.uniform(-1, 1) * self.contrast),
@@ -166,7 +166,7 @@ class Grayscale:
         _require(self, 0 <= self.p <= 1)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture, or its luminance in all three channels."""
+        """Return the image, or its luminance in all three channels."""
         return image.convert("L").convert("RGB") if rng.random() < self.p else image
 
 
@@ -181,7 +181,7 @@ class GaussianBlur:
         _require(self, 0 <= self.p <= 1 and self.max_sigma > 0)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture, blurred or as it is."""
+        """Return the image, blurred or as it is."""
         blurred = rng.random() < self.p
         sigma = rng.uniform(0.1, self.max_sigma)
         return image.filter(ImageFilter.GaussianBlur(sigma)) if blurred else image
@@ -205,7 +205,7 @@ class RandomErasing:
         _require(self, 0 <= self.p <= 1 and 0 < self.min_scale <= self.max_scale <= 1)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture with or without the rectangle."""
+        """Return the image with or without the rectangle."""
         if rng.random() >= self.p:
             return image
         part = RandomResizedCrop(self.min_scale, self.max_scale, max_ratio=3.3)
@@ -217,22 +217,22 @@ class RandomErasing:
 
 
 def rotated(image: Image.Image, degrees: float) -> Image.Image:
-    """Turn a picture counter-clockwise about its middle, empty corners filled."""
+    """Turn an image counter-clockwise about its middle, empty corners filled."""
     return image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=FILL)
 
 
 def brightened(image: Image.Image, factor: float) -> Image.Image:
-    """Multiply the brightness: 0 is black, 1 the picture as it is."""
+    """Multiply the brightness: 0 is black, 1 the image as it is."""
     return ImageEnhance.Brightness(image).enhance(factor)
 
 
 def contrasted(image: Image.Image, factor: float) -> Image.Image:
-    """Multiply the contrast: 0 is gray, 1 the picture as it is."""
+    """Multiply the contrast: 0 is gray, 1 the image as it is."""
     return ImageEnhance.Contrast(image).enhance(factor)
 
 
 def saturated(image: Image.Image, factor: float) -> Image.Image:
-    """Multiply the saturation: 0 is black and white, 1 the picture as it is."""
+    """Multiply the saturation: 0 is black and white, 1 the image as it is."""
     return ImageEnhance.Color(image).enhance(factor)
 
 

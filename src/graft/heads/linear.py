@@ -72,7 +72,7 @@ class LinearHead(nn.Module):
         Weights and biases are scaled alike, so that the longest weight vector of a class has at
         most the length that it has on average in a fresh head. Where features vary little, as on
         images far from those of pre-training, a solved head has weights hundreds of times as
-        large: under them each small change of the trunk throws the logits about, and an optimizer
+        large: under them each small change of the backbone moves the logits far, and an optimizer
         that moves weights by small steps cannot bring them down.
         """
         with torch.no_grad():

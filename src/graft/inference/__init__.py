@@ -1,6 +1,6 @@
 """Networks run without learning: the same function, in fewer or quicker operations."""
 
-from graft.inference.agreement import autocast, resting
+from graft.inference.agreement import autocast, eval_mode
 from graft.inference.engine import Engine, eval_batch, padded_batches, run_head
 from graft.inference.folding import Folded, fold
 from graft.inference.passes import (
@@ -22,12 +22,12 @@ __all__ = [
     "Unreadable",
     "autocast",
     "eval_batch",
+    "eval_mode",
     "fold",
     "forward",
     "padded_batches",
     "probabilities",
     "require_finite",
-    "resting",
     "run",
     "run_head",
 ]

@@ -70,12 +70,12 @@ def in_words(error: Exception) -> str:
 
 
 @contextmanager
-def resting(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
     """Put a module and all its parts into eval mode, and each back into its own afterwards.
 
     Example:
         >>> network = nn.Sequential(nn.Dropout()).train()
-        >>> with resting(network):
+        >>> with eval_mode(network):
         ...     network[0].training
         False
         >>> network[0].training

@@ -13,7 +13,7 @@ from threading import Lock
 import torch
 from torch import Tensor, nn
 
-from graft.inference.agreement import TOLERANCE, autocast, differ, resting
+from graft.inference.agreement import TOLERANCE, autocast, differ, eval_mode
 from graft.inference.folding import fold
 
 _EVAL_BATCH = {"cpu": 8}
@@ -119,7 +119,7 @@ class Engine:
         images = images.contiguous(memory_format=torch.channels_last)
         if images.data_ptr() % _ALIGNMENT:
             images = images.clone(memory_format=torch.channels_last)
-        with resting(quick):
+        with eval_mode(quick):
             rows: Tensor = quick(images)
         return rows.float().contiguous()
 
@@ -196,7 +196,7 @@ def run_head(head: nn.Module, features: Tensor, batch: int) -> Tensor:
     """
     device = next(head.parameters()).device
     made = []
-    with resting(head), autocast(device, "fp32"):
+    with eval_mode(head), autocast(device, "fp32"):
         for part, real in padded_batches(features.to(device), batch):
             logits: Tensor = head(part)
             made.append(logits.float()[:real].cpu())

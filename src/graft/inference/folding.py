@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graft.inference.agreement import TOLERANCE, differ, full_precision, in_words, resting
+from graft.inference.agreement import TOLERANCE, differ, eval_mode, full_precision, in_words
 from graft.inference.pairs import Pair, find_pairs, is_normalisation
 
 _NOISE = 2
@@ -65,7 +65,7 @@ def fold(module: nn.Module, example: Tensor, *, within: Collection[str] | None =
         with torch.inference_mode(False), torch.no_grad(), full_precision(example.device):
             copied, count = _folded_copy(module, example, within)
         if count:
-            with torch.no_grad(), full_precision(example.device), resting(module):
+            with torch.no_grad(), full_precision(example.device), eval_mode(module):
                 _prove(module(example[:_PROOF]), copied(example[:_PROOF]))
     except Exception as error:  # a network's code may fail in any way on a changed network
         return Folded(module, refused=f"BatchNorm is not folded: {in_words(error)}")

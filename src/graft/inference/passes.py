@@ -14,14 +14,14 @@ from graft.inference.engine import Engine, run_head
 
 
 class Grafted(nn.Module):
-    """A trunk with a head on it, which may be run one after the other.
+    """A backbone with a head on it, which may be run one after the other.
 
     Args:
-        trunk: Images (N, channels, H, W) to features (N, width).
+        backbone: Images (N, channels, H, W) to features (N, width).
         head: Features to logits (N, classes).
     """
 
-    trunk: nn.Module
+    body: nn.Module
     head: nn.Module
 
 
@@ -31,19 +31,19 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Run a network over batches in eval mode, its BatchNorm folded, and drop the padding.
 
-    A head is run as it is, in fp32, on the features that its trunk makes.
+    A head is run as it is, in fp32, on the features that its backbone makes.
 
     Args:
-        module: Images (N, channels, H, W) to features; or a trunk with a head. It is left as it
+        module: Images (N, channels, H, W) to features; or a backbone with a head. It is left as it
             is, and must not change before the last batch.
         batches: As from a loader, padded or not.
-        precision: Of the trunk: "fp32", "bf16" or "fp16".
+        precision: Of the backbone: "fp32", "bf16" or "fp16".
 
     Yields:
         Each batch's real rows and the module's output for them, on the CPU in float32.
     """
-    trunk, head = (module.trunk, module.head) if isinstance(module, Grafted) else (module, None)
-    engine = Engine(trunk, precision=precision)
+    backbone, head = (module.body, module.head) if isinstance(module, Grafted) else (module, None)
+    engine = Engine(backbone, precision=precision)
     for batch in batches:
         output = engine(batch.inputs)
         output = output.cpu() if head is None else run_head(head, output, engine.batch)
@@ -74,7 +74,7 @@ def run(
     *,
     precision: str = "fp32",
 ) -> Outputs:
-    """Run a classifier, or a trunk alone, in eval mode over the clean views of a loader.
+    """Run a classifier, or a backbone alone, in eval mode over the clean views of a loader.
 
     Args:
         module: Images (N, channels, H, W) to logits or features.

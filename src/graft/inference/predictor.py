@@ -51,7 +51,7 @@ class Answers(Protocol):
 class Answering(Protocol):
     """What a predictor is made from: every `graft.model.Model`."""
 
-    trunk: nn.Module
+    body: nn.Module
     backbone: Any
 
     @property
@@ -90,7 +90,7 @@ class Predictor:
         self.preprocess: Preprocess = model.backbone.preprocess
         self.workers = max(1, available_cores() if workers is None else workers)
         with torch.inference_mode(False), torch.no_grad():
-            self._trunk, self._head = copy.deepcopy((model.trunk, model.head))
+            self._trunk, self._head = copy.deepcopy((model.body, model.head))
         self._head.eval()
         self._engine = Engine(self._trunk.eval())
         self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
@@ -117,7 +117,7 @@ class Predictor:
         """
         if self.task is not model.task or self.preprocess is not model.backbone.preprocess:
             return False
-        pairs = (self._trunk, model.trunk), (self._head, model.head)
+        pairs = (self._trunk, model.body), (self._head, model.head)
         return all(_same(mine, theirs) for mine, theirs in pairs)
 
     def predict(self, images: Readable | Sequence[Readable], *, top: int = 5) -> list[Any]:

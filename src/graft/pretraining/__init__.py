@@ -1,1 +1,1 @@
-"""Pre-training: the loop, where its pictures come from, what it minimises, the collapse monitor."""
+"""Pre-training: the loop, where its images come from, what it minimises, the collapse monitor."""

@@ -1,4 +1,4 @@
-"""The collapse monitor: whether features still tell pictures apart, and in how many directions."""
+"""The collapse monitor: whether features still tell images apart, and in how many directions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from graft.errors import DivergedError, RecipeError
 
 LEAST_STD = 0.1
-"""Below this spread, of 1 at most, all pictures have nearly the same direction."""
+"""Below this spread, of 1 at most, all images have nearly the same direction."""
 
 LEAST_RANK = 0.02
 """Below this share of the possible rank, few directions carry everything."""
@@ -28,13 +28,13 @@ class Collapse:
             they point everywhere alike, 0 where all point the same way.
         rank: Effective rank: the number of directions that carry the features, 1 to `limit`, or 0
             where all are zero.
-        width: Numbers per picture.
-        pictures: How many were measured.
+        width: Numbers per image.
+        images: How many were measured.
 
     Example:
-        >>> Collapse(std=0.01, rank=1.0, width=512, pictures=256).kind
+        >>> Collapse(std=0.01, rank=1.0, width=512, images=256).kind
         'complete'
-        >>> Collapse(std=0.8, rank=3.5, width=512, pictures=256).words
+        >>> Collapse(std=0.8, rank=3.5, width=512, images=256).message
         'Dimensional collapse: the features spread by 0.80 of 1 and their effective rank is 3.5 \
 of 256, so few directions carry everything; lower the learning rate, enlarge the batch, augment \
 more, or weigh the variance more.'
@@ -43,12 +43,12 @@ more, or weigh the variance more.'
     std: float
     rank: float
     width: int
-    pictures: int
+    images: int
 
     @property
     def limit(self) -> int:
-        """The largest rank that so many pictures can have."""
-        return min(self.width, self.pictures)
+        """The largest rank that so many images can have."""
+        return min(self.width, self.images)
 
     @property
     def kind(self) -> str | None:
@@ -64,7 +64,7 @@ more, or weigh the variance more.'
         return self.kind is not None
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """One sentence with the numbers and, where they are bad, the way out."""
         numbers = (
             f"the features spread by {self.std:.2f} of 1 and their effective rank is "
@@ -72,7 +72,7 @@ more, or weigh the variance more.'
         )
         if self.kind == "complete":
             return (
-                f"Complete collapse: {numbers}, so all pictures look nearly the same to the "
+                f"Complete collapse: {numbers}, so all images look nearly the same to the "
                 f"network; {_ADVICE}."
             )
         if self.kind == "dimensional":
@@ -88,14 +88,14 @@ def measure_collapse(features: Tensor) -> Collapse:
 
     The spread is that of SimSiam's figure 2. The effective rank is exp(H(p)), the exponential of
     the entropy of the singular values divided by their sum, of the features as they are, neither
-    centred nor scaled. A few hundred pictures are enough.
+    centred nor scaled. A few hundred images are enough.
 
     Measure a network that has trained for an epoch, and in eval mode: at the start the features of
     most networks are alike (SqueezeNet's spread by 0.08), and batch normalisation in training mode
     spreads whatever reaches it.
 
     Args:
-        features: Of N pictures, (N, D) with N of at least 2.
+        features: Of N images, (N, D) with N of at least 2.
 
     Raises:
         RecipeError: The shape is another.
@@ -116,15 +116,15 @@ def measure_collapse(features: Tensor) -> Collapse:
     if features.ndim != 2 or len(features) < 2:
         raise RecipeError(
             f"Features of shape {tuple(features.shape)} were given, where (N, D) was expected.",
-            "Measure the features of at least 2 pictures.",
+            "Measure the features of at least 2 images.",
         )
     features = features.detach().float()
     if not features.isfinite().all():
         raise DivergedError("The features are not finite.", "Lower the learning rate.")
-    pictures, width = features.shape
+    images, width = features.shape
     directions = functional.normalize(features)
     std = directions.std(dim=0, correction=0).mean().item() * width**0.5
-    return Collapse(std, _effective_rank(features), width, pictures)
+    return Collapse(std, _effective_rank(features), width, images)
 
 
 def _effective_rank(features: Tensor) -> float:

@@ -31,7 +31,7 @@ def projector_widths(method: str, width: int) -> tuple[int, ...]:
 
     Args:
         method: "simclr", "barlow-twins" or "vicreg".
-        width: Features per picture.
+        width: Features per image.
 
     Raises:
         RecipeError: The method is unknown.
@@ -50,7 +50,7 @@ def make_projector(width: int, widths: Sequence[int], *, seed: int = 0) -> MLPHe
     """Build a projector: linear, batch normalisation, ReLU for each layer but the last, a linear.
 
     Args:
-        width: Features per picture.
+        width: Features per image.
         widths: Width of each layer, at least two; the last is that of the projections.
         seed: Of the initial weights, which depend on nothing else.
 
@@ -79,7 +79,7 @@ class FactorHeads(nn.Module):
     """One linear classifier per factor.
 
     Args:
-        width: Features per picture.
+        width: Features per image.
         factors: How many categories each has.
         taught: The classifiers see the last so many features, those of a network's last stage;
             None shows them all.
@@ -109,7 +109,7 @@ class FactorHeads(nn.Module):
 
 
 class Factors:
-    """Cross-entropy of every factor, over the pictures in which it can be seen.
+    """Cross-entropy of every factor, over the images in which it can be seen.
 
     Args:
         names: Of the factors, in the order of the labels' columns.
@@ -132,7 +132,7 @@ class Factors:
         self.label_smoothing = label_smoothing
 
     def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        """Return the mean cross-entropy of each factor, in nats; 0 where no picture shows it."""
+        """Return the mean cross-entropy of each factor, in nats; 0 where no image shows it."""
         losses = {}
         for name, logits, labels in zip(
             self.names, model(batch.inputs), batch.targets.T, strict=True

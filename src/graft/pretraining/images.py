@@ -1,4 +1,4 @@
-"""Where the pictures of pre-training come from: a formula, or a folder."""
+"""Where the images of pre-training come from: a formula, or a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from graft.data.augment import Augmentation
 from graft.data.loader import Batch, Batches, Loader
-from graft.data.prefetch import Rows, made_by_threads
+from graft.data.prefetch import Positions, made_by_threads
 from graft.data.preprocess import Preprocess
 from graft.machine import available_cores
 from graft.pretraining.views import SECOND, pairs
@@ -23,13 +23,13 @@ from graft.procedural import Scenes
 from graft.tasks import Classification
 
 Drawing: TypeAlias = tuple[list[NDArray[np.uint8]], tuple[int, ...]]
-"""The views of a picture, each (size, size, 3), and its labels."""
+"""The views of an image, each (size, size, 3), and its labels."""
 
 HELD_OUT = 1 << 40
-"""Number of the first generated picture that no epoch shows."""
+"""Number of the first generated image that no epoch shows."""
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """Batches to learn from, the same for any number of workers.
 
     A batch's targets are int64 of shape (N, factors), -1 where a factor cannot be seen. Where there
@@ -37,7 +37,7 @@ class Pictures(Protocol):
     """
 
     factors: dict[str, int]
-    """How many categories each target has; empty where nothing is known of the pictures."""
+    """How many categories each target has; empty where nothing is known of the images."""
 
     streams: tuple[str, ...]
     """Names of the streams that its batches carry."""
@@ -49,26 +49,26 @@ class Pictures(Protocol):
         """Yield the batches of an epoch, from 1, but for so many at its start."""
 
     def held_out(self, count: int) -> Iterator[Batch]:
-        """Yield so many clean pictures to measure on: always the same, best none of an epoch's."""
+        """Yield so many clean images to measure on: always the same, best none of an epoch's."""
 
 
-class GeneratedPictures:
-    """Pictures from formulas: each epoch shows new ones.
+class GeneratedImages:
+    """Images from formulas: each epoch shows new ones.
 
     Args:
         scenes: The series.
         preprocess: The input the network expects; the scenes have its size.
-        count: Pictures of an epoch.
-        batch_size: Pictures of a batch; what is left over of an epoch is not shown.
-        augmentation: Random changes; None shows the pictures as they are.
-        views: Views of each picture, 1 or 2.
+        count: Images of an epoch.
+        batch_size: Images of a batch; what is left over of an epoch is not shown.
+        augmentation: Random changes; None shows the images as they are.
+        views: Views of each image, 1 or 2.
         workers: Threads that draw, in turns with the network unless there is an accelerator; None
             takes one per core.
 
     Example:
         >>> scenes = Scenes(size=32, fractals=2, textures=4)
-        >>> pictures = GeneratedPictures(scenes, Preprocess(32), 8, batch_size=4, workers=0)
-        >>> [tuple(batch.targets.shape) for batch in pictures.epoch(1)]
+        >>> images = GeneratedImages(scenes, Preprocess(32), 8, batch_size=4, workers=0)
+        >>> [tuple(batch.targets.shape) for batch in images.epoch(1)]
         [(4, 6), (4, 6)]
     """
 
@@ -101,10 +101,12 @@ class GeneratedPictures:
         yield from self._batches((number - 1) * self.count + shown, self.augmentation, self.views)
 
     def held_out(self, count: int) -> Batches:
-        """Yield clean pictures that no epoch shows."""
+        """Yield clean images that no epoch shows."""
         yield from self._batches(HELD_OUT + np.arange(count), None, 1)
 
-    def _batches(self, numbers: Rows, augmentation: Augmentation | None, views: int) -> Batches:
+    def _batches(
+        self, numbers: Positions, augmentation: Augmentation | None, views: int
+    ) -> Batches:
         cuts = range(self.batch_size, len(numbers), self.batch_size)
         draw = partial(self._draw, augmentation=augmentation, views=views)
         threads = made_by_threads(
@@ -122,21 +124,21 @@ class GeneratedPictures:
                 yield Batch(first, targets, indices, named)
 
     def _draw(self, number: int, augmentation: Augmentation | None, views: int) -> Drawing:
-        drawn = self.scenes.picture(number)
+        drawn = self.scenes.image(number)
         if augmentation is None:
             return [drawn.pixels] * views, drawn.labels
-        picture = Image.fromarray(drawn.pixels)
+        image = Image.fromarray(drawn.pixels)
         rngs = (np.random.default_rng((self.scenes.seed, 5, number, v)) for v in range(views))
-        seen = [np.asarray(augmentation.view(picture, self.preprocess, rng)) for rng in rngs]
+        seen = [np.asarray(augmentation.view(image, self.preprocess, rng)) for rng in rngs]
         return seen, drawn.labels
 
 
-class FolderPictures:
-    """The pictures of a folder, each epoch in another order.
+class FolderImages:
+    """The images of a folder, each epoch in another order.
 
     Args:
-        loader: Of the training pictures, augmented.
-        clean: Of the pictures to measure on, not augmented.
+        loader: Of the training images, augmented.
+        clean: Of the images to measure on, not augmented.
         views: 1, or 2 for pairs of augmented views.
     """
 
@@ -160,6 +162,6 @@ class FolderPictures:
             yield replace(batch, targets=batch.targets[:, None])
 
     def held_out(self, count: int) -> Iterator[Batch]:
-        """Yield clean pictures: the first that the loader for them has."""
+        """Yield clean images: the first that the loader for them has."""
         for batch in self.clean.some(range(min(count, len(self.clean.samples))), 0):
             yield replace(batch, targets=batch.targets[:, None])

@@ -21,11 +21,11 @@ class PairLoss(Protocol):
     """`(first, second) -> named losses`: each a scalar, already weighted; the loss is their sum."""
 
     def __call__(self, first: Tensor, second: Tensor) -> dict[str, Tensor]:
-        """Return the named losses of N pictures.
+        """Return the named losses of N images.
 
         Args:
-            first: Projections of one view of each picture, (N, D).
-            second: Projections of another view of the same pictures in the same order, (N, D).
+            first: Projections of one view of each image, (N, D).
+            second: Projections of another view of the same images in the same order, (N, D).
         """
 
 
@@ -38,7 +38,7 @@ def in_float32(first: Tensor, second: Tensor) -> Iterator[tuple[Tensor, Tensor]]
         second: Projections, (N, D).
 
     Raises:
-        RecipeError: The shapes differ or are not (N, D), or there is only one picture.
+        RecipeError: The shapes differ or are not (N, D), or there is only one image.
 
     Example:
         >>> half = torch.zeros(4, 8, dtype=torch.bfloat16)
@@ -48,19 +48,19 @@ def in_float32(first: Tensor, second: Tensor) -> Iterator[tuple[Tensor, Tensor]]
         >>> with in_float32(half[:1], half[:1]):
         ...     pass
         Traceback (most recent call last):
-        graft.errors.RecipeError: A batch of 1 picture has nothing to be told apart from. Use \
-batches of at least 2 pictures; 64 and more are usual.
+        graft.errors.RecipeError: A batch of 1 image has nothing to be told apart from. Use \
+batches of at least 2 images; 64 and more are usual.
     """
     if first.ndim != 2 or first.shape != second.shape:
         raise RecipeError(
             f"Projections of shapes {tuple(first.shape)} and {tuple(second.shape)} were given, "
             "where two of the same shape (N, D) were expected.",
-            "Project both views of the same pictures by the same projector.",
+            "Project both views of the same images by the same projector.",
         )
     if len(first) < 2:
         raise RecipeError(
-            f"A batch of {len(first)} picture has nothing to be told apart from.",
-            "Use batches of at least 2 pictures; 64 and more are usual.",
+            f"A batch of {len(first)} image has nothing to be told apart from.",
+            "Use batches of at least 2 images; 64 and more are usual.",
         )
     precision = torch.promote_types(first.dtype, torch.float32)
     with torch.autocast(first.device.type, enabled=False):
@@ -79,7 +79,7 @@ class NTXent:
 
         l_i = -log( exp(s(z_i, z_j) / t) / sum_{k != i} exp(s(z_i, z_k) / t) ),
 
-    averaged over all i. The 2N - 2 views of other pictures are the negatives, so larger batches
+    averaged over all i. The 2N - 2 views of other images are the negatives, so larger batches
     make the task harder and the features better. Where all views are equal, the loss is
     log(2N - 1).
 
@@ -112,14 +112,14 @@ class NTXent:
 
         Args:
             first: Projections, (N, D) with N of at least 2.
-            second: Projections of other views of the same pictures, (N, D).
+            second: Projections of other views of the same images, (N, D).
         """
         with in_float32(first, second) as (one, other):
             directions = functional.normalize(torch.cat([one, other]), eps=_SHORTEST)
-            views, pictures = len(directions), len(one)
+            views, images = len(directions), len(one)
             itself = torch.eye(views, dtype=torch.bool, device=directions.device)
             similarity = directions @ directions.T / self.temperature
-            partner = torch.arange(views, device=directions.device).roll(pictures)
+            partner = torch.arange(views, device=directions.device).roll(images)
             logits = similarity.masked_fill(itself, -torch.inf)
             return {"nt_xent": functional.cross_entropy(logits, partner)}
 
@@ -134,7 +134,7 @@ class BarlowTwins:
         loss = sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2.
 
     Each dimension is batch-normalised first, so its scale and offset do not matter. Where all
-    pictures have equal projections, C is zero and the loss is D.
+    images have equal projections, C is zero and the loss is D.
 
     Args:
         redundancy: Weight of the entries off the diagonal, lambda in the paper. Default 0.005.
@@ -168,7 +168,7 @@ class BarlowTwins:
 
         Args:
             first: Projections, (N, D) with N of at least 2.
-            second: Projections of other views of the same pictures, (N, D).
+            second: Projections of other views of the same images, (N, D).
         """
         with in_float32(first, second) as (one, other):
             correlation = _normalized(one).T @ _normalized(other) / len(one)
@@ -192,13 +192,13 @@ _EPSILON = 1e-4  # the paper's: bounds the slope of the root where nothing varie
 class VICReg:
     """Variance-invariance-covariance regularisation.
 
-    For projections Z and Z' of N pictures,
+    For projections Z and Z' of N images,
 
         loss = invariance * s(Z, Z') + variance * (v(Z) + v(Z')) + covariance * (c(Z) + c(Z')),
 
     where s is the mean squared difference, v(Z) = mean_j max(0, 1 - sqrt(Var(Z_j) + 1e-4)) asks
     for a standard deviation of one in each dimension, and c(Z) = sum_{i != j} Cov(Z)_ij^2 / D.
-    Nothing compares one picture with another, so small batches do.
+    Nothing compares one image with another, so small batches do.
 
     As in the paper's algorithm 1, s is a mean over the dimensions too (eq. 5 has their sum). The
     authors' released code takes half of the variance term: `variance=12.5` repeats that.
@@ -237,7 +237,7 @@ class VICReg:
 
         Args:
             first: Projections, (N, D) with N of at least 2.
-            second: Projections of other views of the same pictures, (N, D).
+            second: Projections of other views of the same images, (N, D).
         """
         with in_float32(first, second) as (one, other):
             invariance = functional.mse_loss(one, other)

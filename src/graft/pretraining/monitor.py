@@ -60,11 +60,11 @@ class CollapseMonitor(Callback):
         """
         assert self.collapse is not None, "measured before"
         if self.collapse.collapsed:
-            trainer.notify("on_message", self.collapse.words)
+            trainer.notify("on_message", self.collapse.message)
         last = trainer.history[-PATIENCE:]
         if len(last) == PATIENCE and all(line["spread"] < LEAST_STD for line in last):
             raise DivergedError(
-                f"{self.collapse.words} So it was for {PATIENCE} epochs.",
+                f"{self.collapse.message} So it was for {PATIENCE} epochs.",
                 "Start again with other options; the last checkpoint is kept.",
             )
 
@@ -87,7 +87,7 @@ class CollapseMonitor(Callback):
         with trainer.watch("evaluate"):
             for batch in self.held_out(MEASURED):
                 moved = batch.to(device)
-                found = model.trunk(moved.inputs)
+                found = model.body(moved.inputs)
                 features.append(found.float().cpu())
                 if isinstance(head, FactorHeads):
                     guesses = torch.stack([logits.argmax(1) for logits in head(found)], 1)

@@ -12,7 +12,7 @@ METHODS = ("supervised", "simclr", "barlow-twins", "vicreg")
 
 
 class PretrainData(Section):
-    """Which pictures: those of a folder, or ones that are generated."""
+    """Which images: those of a folder, or ones that are generated."""
 
     path: str | None = Field(None, description="folder of images; generated ones if not given")
     image_size: int | None = Field(
@@ -27,9 +27,9 @@ class PretrainData(Section):
 
 
 class SceneOptions(Section):
-    """Generated pictures: how many, of how many kinds. See `graft.procedural.Scenes`."""
+    """Generated images: how many, of how many kinds. See `graft.procedural.Scenes`."""
 
-    pictures: int = Field(25_600, ge=2, description="new pictures in each epoch")
+    images: int = Field(25_600, ge=2, description="new images in each epoch")
     waves: int = Field(40, ge=0, description="kinds of wave outlines")
     superformulas: int = Field(30, ge=0, description="kinds of superformula outlines")
     rosettes: int = Field(60, ge=0, description="kinds of rosettes")
@@ -83,7 +83,7 @@ class PretrainOptions(OptimizerOptions):
     """The loop: how long, how fast, with what."""
 
     epochs: int = Field(20, ge=1, le=100_000, description="epochs")
-    batch_size: int = Field(128, ge=2, description="pictures per optimizer step")
+    batch_size: int = Field(128, ge=2, description="images per optimizer step")
     lr: float | None = Field(None, gt=0, description="greatest learning rate; by the optimizer")
     schedule: Literal["constant", "step", "cosine", "warm-restarts", "one-cycle"] = Field(
         "one-cycle", description="how the learning rate moves over the run"
@@ -116,9 +116,9 @@ class PretrainRecipe(Section):
         if self.backbone.weights is not None and self.backbone.start == "random":
             raise ValueError("--start random excludes --weights")
         generated = self.data.path is None
-        if generated and self.scenes.pictures < self.training.batch_size:
+        if generated and self.scenes.images < self.training.batch_size:
             raise ValueError(
-                f"{self.scenes.pictures} pictures do not fill a batch of {self.training.batch_size}"
+                f"{self.scenes.images} images do not fill a batch of {self.training.batch_size}"
             )
         if self.training.warmup >= self.training.epochs:
             raise ValueError(f"a warm-up of {self.training.warmup:g} epochs leaves none to train")

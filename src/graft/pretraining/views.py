@@ -27,18 +27,18 @@ from graft.errors import DataError, RecipeError
 
 
 class DecodeOnce(PixelCache):
-    """Gives the picture that one view asked for to the next that asks, and lets go of it.
+    """Gives the image that one view asked for to the next that asks, and lets go of it.
 
     In the place of a loader's pixel cache, it spares every second decoding of a pair of views in
     the memory of a few batches.
 
     Args:
-        beyond: A cache that may keep pictures for longer.
+        beyond: A cache that may keep images for longer.
 
     Example:
         >>> once, made = DecodeOnce(), []
         >>> for _ in range(4):
-        ...     picture = once.get("red", lambda: made.append(1) or Image.new("RGB", (1, 1)))
+        ...     image = once.get("red", lambda: made.append(1) or Image.new("RGB", (1, 1)))
         >>> len(made)
         2
     """
@@ -50,14 +50,14 @@ class DecodeOnce(PixelCache):
         self._handing = Lock()
 
     def __len__(self) -> int:
-        """Return the number of pictures that wait for their other view."""
+        """Return the number of images that wait for their other view."""
         return len(self._handed)
 
     def get(self, key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
-        """Return the picture that another view has made or is making, or make it for that view.
+        """Return the image that another view has made or is making, or make it for that view.
 
         Args:
-            key: All that determines the picture.
+            key: All that determines the image.
             make: Decodes it; what it raises, both views raise.
         """
         with self._handing:
@@ -99,7 +99,7 @@ class RandomApply:
             raise RecipeError(f"{self} is out of range.", "Give a probability of 0 to 1.")
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the picture, changed or as it is."""
+        """Return the image, changed or as it is."""
         return self.transform.apply(image, rng) if rng.random() < self.p else image
 
 
@@ -108,7 +108,7 @@ def simclr_augmentation(image_size: int = 224, strength: float = 1.0) -> Augment
 
     Args:
         image_size: Shorter side of the network's input in pixels; the blur is in proportion.
-        strength: Of the colour jitter, s in the paper: 1 for photographs, 0.5 for tiny pictures,
+        strength: Of the colour jitter, s in the paper: 1 for photographs, 0.5 for tiny images,
             0 where colour tells the classes apart.
 
     Raises:
@@ -136,11 +136,11 @@ def simclr_augmentation(image_size: int = 224, strength: float = 1.0) -> Augment
 
 
 def pairs(loader: Loader, epoch: int, *, start: int = 0) -> Batches:
-    """Yield the batches of one epoch, each with a second view of its pictures as a stream.
+    """Yield the batches of one epoch, each with a second view of its images as a stream.
 
     The views are the loader's `2 * epoch` and `2 * epoch + 1`, in the order of `epoch`: like all
-    of its views they follow from seed, number and the picture's content, so neither workers nor
-    an interruption change them. A picture with a known hash is decoded once for both.
+    of its views they follow from seed, number and the image's content, so neither workers nor
+    an interruption change them. An image with a known hash is decoded once for both.
 
     Args:
         loader: With an augmentation; without `pad`.
@@ -149,13 +149,13 @@ def pairs(loader: Loader, epoch: int, *, start: int = 0) -> Batches:
 
     Raises:
         RecipeError: The loader has no augmentation, so its two views would be equal, or it pads.
-        DataError: A picture can no longer be read.
+        DataError: An image can no longer be read.
 
     Example:
         >>> from graft.data.preprocess import Preprocess
-        >>> picture = Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3))
+        >>> image = Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3))
         >>> options = {"batch_size": 2, "augmentation": simclr_augmentation(16)}
-        >>> loader = Loader([picture] * 3, None, Preprocess(16), **options)
+        >>> loader = Loader([image] * 3, None, Preprocess(16), **options)
         >>> [(tuple(b.streams[SECOND].inputs.shape), b.indices.tolist()) for b in pairs(loader, 0)]
         [((2, 3, 16, 16), [0, 1]), ((1, 3, 16, 16), [2])]
     """
@@ -170,7 +170,7 @@ def pairs(loader: Loader, epoch: int, *, start: int = 0) -> Batches:
     for one, other in zip(first, second, strict=True):
         if not torch.equal(one.indices, other.indices):
             raise DataError(
-                "A picture could be read for one of its two views only.",
+                "An image could be read for one of its two views only.",
                 "Keep the files in place while they are read.",
             )
         yield replace(one, streams={SECOND: other})

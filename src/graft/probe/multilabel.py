@@ -9,7 +9,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from graft.probe.search import STRENGTHS
+from graft.probe.search import CS
 from graft.probe.solve import Solution, solve
 
 
@@ -18,7 +18,7 @@ def solve_labels(
     targets: Tensor,
     *,
     seed: int = 0,
-    strengths: Sequence[float] = STRENGTHS,
+    Cs: Sequence[float] = CS,
     folds: int = 5,
     balanced: bool = False,
     groups: Tensor | None = None,
@@ -33,7 +33,7 @@ def solve_labels(
         features: Shape (N, width), float32; finite.
         targets: Shape (N, labels), 1 where an image has a label and 0 where it has not.
         seed: Of the folds.
-        strengths: Inverse L2 strengths C to try.
+        Cs: Inverse L2 Cs C to try.
         folds: Most folds.
         balanced: Weigh images with and without a label alike.
         groups: Shape (N,), integers: which image a row is a view of, as `solve` takes them.
@@ -41,7 +41,7 @@ def solve_labels(
 
     Returns:
         Weights (labels, width) and biases (labels,) for one sigmoid each. `parts` has the solution
-        of each label; `strength` is the median of theirs, and its score the mean of their
+        of each label; `C` is the median of theirs, and its score the mean of their
         cross-validated losses, in nats per image and label.
 
     Source:
@@ -64,16 +64,16 @@ def solve_labels(
             label,
             2,
             seed=seed,
-            strengths=strengths,
+            Cs=Cs,
             folds=folds,
             balanced=balanced,
             groups=groups,
             clean=clean,
         )
         parts.append(_one_sigmoid(both))
-    chosen = median([part.strength for part in parts])
+    chosen = median([part.C for part in parts])
     # The mean loss over labels, under a single key: what more views of the images must lower.
-    losses = [part.scores[part.strength] for part in parts if part.scores]
+    losses = [part.scores[part.C] for part in parts if part.scores]
     return Solution(
         torch.cat([part.weight for part in parts]),
         torch.cat([part.bias for part in parts]),
@@ -92,7 +92,7 @@ def _one_sigmoid(both: Solution) -> Solution:
     return Solution(
         both.weight[1:] - both.weight[:1],
         both.bias[1:] - both.bias[:1],
-        both.strength,
+        both.C,
         both.scores,
         both.at_edge,
         both.images,
@@ -106,5 +106,5 @@ def _constant(label: Tensor, width: int, groups: Tensor | None) -> Solution:
     images = len(label) if groups is None else len(torch.unique(groups))
     positives = images * int(label[0])
     bias = math.log((positives + 1) / (images - positives + 1))
-    middle = STRENGTHS[len(STRENGTHS) // 2]
+    middle = CS[len(CS) // 2]
     return Solution(torch.zeros(1, width), torch.tensor([bias]), middle, constant=True)

@@ -27,42 +27,42 @@ class Path:
     """What cross-validation found along a path.
 
     Args:
-        strength: With the least held-out loss; the stronger regularisation of equals.
-        losses: Mean held-out loss of each strength tried, in nats.
-        points: The fits of each fold at the chosen strength.
+        C: With the least held-out loss; the stronger regularisation of equals.
+        losses: Mean held-out loss of each C tried, in nats.
+        points: The fits of each fold at the chosen C.
     """
 
-    strength: float
+    C: float
     losses: dict[float, float]
     points: Array
 
 
-def search(loss: SoftmaxLoss, design: Design, strengths: Sequence[float]) -> Path:
-    """Fit all folds at every strength, and choose the one with the least held-out loss.
+def search(loss: SoftmaxLoss, design: Design, Cs: Sequence[float]) -> Path:
+    """Fit all folds at every C, and choose the one with the least held-out loss.
 
     The folds are one batch. Strengths go from strong regularisation to weak; each starts where the
     last two fits point, so that it needs a few steps. A path ends early once `LEAST_TRIED`
-    strengths were tried and the held-out loss has turned for good.
+    Cs were tried and the held-out loss has turned for good.
 
     Args:
         loss: A problem for each fold.
         design: Of the loss's features.
-        strengths: Inverse L2 strengths C, ascending.
+        Cs: Inverse L2 Cs C, ascending.
     """
     start = np.zeros((len(loss.train), loss.classes * (loss.width + 1)), loss.kind)
     weight = loss.held.sum(dtype=np.float64)
     trail: list[tuple[float, Array]] = []
     losses: dict[float, float] = {}
     best, best_points = np.inf, start
-    for strength in strengths:
-        here = _ahead(trail, strength, start)
-        points, notes = fit(replace(loss, strength=strength), design, here, ROUGH)
-        losses[strength] = found = float(notes[:, HELD_LOSS].sum() / weight)
+    for C in Cs:
+        here = _ahead(trail, C, start)
+        points, notes = fit(replace(loss, C=C), design, here, ROUGH)
+        losses[C] = found = float(notes[:, HELD_LOSS].sum() / weight)
         if found < best:
             best, best_points = found, points
         if found > TURNED * best and len(losses) >= LEAST_TRIED:
             break
-        trail = [*trail[-1:], (float(np.log(strength)), points)]
+        trail = [*trail[-1:], (float(np.log(C)), points)]
     return Path(min(losses, key=losses.__getitem__), losses, best_points)
 
 
@@ -80,21 +80,21 @@ def fit(loss: SoftmaxLoss, design: Design, start: Array, tolerance: float) -> tu
     return minimise(loss, start, precondition, tolerance=tolerance * weights)
 
 
-def _ahead(trail: list[tuple[float, Array]], strength: float, start: Array) -> Array:
-    """Continue the path's last two points, in the logarithm of the strength, to a strength."""
+def _ahead(trail: list[tuple[float, Array]], C: float, start: Array) -> Array:
+    """Continue the path's last two points, in the logarithm of the C, to a C."""
     if len(trail) < 2:
         return trail[-1][1] if trail else start
     (before, older), (last, newer) = trail
-    reach = min((np.log(strength) - last) / (last - before), 2.0)
+    reach = min((np.log(C) - last) / (last - before), 2.0)
     ahead: Array = newer + newer.dtype.type(reach) * (newer - older)
     return ahead
 
 
-STRENGTHS = tuple(float(f"{10 ** (fifth / 5 - 6):.3g}") for fifth in range(36))
-"""Inverse L2 strengths C among which cross-validation chooses: five per decade, 1e-6 to 10."""
+CS = tuple(float(f"{10 ** (fifth / 5 - 6):.3g}") for fifth in range(36))
+"""Inverse L2 Cs C among which cross-validation chooses: five per decade, 1e-6 to 10."""
 
 SEARCH_IMAGES = 20_000
-"""Of more images than that, about so many are drawn to choose the strength on."""
+"""Of more images than that, about so many are drawn to choose the C on."""
 
 _DOUBLE_ELEMENTS = 1 << 23
 
@@ -106,10 +106,10 @@ class Probe:
     Args:
         weight: Shape (K, D), for features as they are: standardisation is folded in.
         bias: Shape (K,), of mean 0.
-        strength: The inverse L2 strength that was chosen.
-        scores: Cross-validated loss of each strength tried, in nats per image.
-        at_edge: Whether the chosen strength is the first or the last of those offered.
-        images: On how many images the strength was chosen, 0 where there was nothing to choose by.
+        C: The inverse L2 penalty C that was chosen.
+        scores: Cross-validated loss of each C tried, in nats per image.
+        at_edge: Whether the chosen C is the first or the last of those offered.
+        images: On how many images the C was chosen, 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided.
         constant: Whether no feature varies. Then the classes' frequencies are all that is learned.
@@ -117,7 +117,7 @@ class Probe:
 
     weight: Array
     bias: Array
-    strength: float
+    C: float
     scores: dict[float, float]
     at_edge: bool
     images: int
@@ -130,7 +130,7 @@ def fit_probe(
     rows: Rows,
     *,
     seed: int = 0,
-    strengths: Sequence[float] = STRENGTHS,
+    Cs: Sequence[float] = CS,
     folds: int = 5,
     calibrate: bool = True,
 ) -> Probe:
@@ -139,11 +139,11 @@ def fit_probe(
     Args:
         rows: What to learn from.
         seed: Of the folds, and of the images drawn where there are many.
-        strengths: Inverse L2 strengths C to try.
+        Cs: Inverse L2 Cs C to try.
         folds: Most folds.
         calibrate: Divide the logits by the temperature that the held-out rows ask for.
     """
-    grid = sorted(set(strengths))
+    grid = sorted(set(Cs))
     many = rows.images > SEARCH_IMAGES and len(grid) > 1
     drawn = rows.draw(SEARCH_IMAGES, seed) if many else rows
     design = _design(drawn)
@@ -159,9 +159,9 @@ def fit_probe(
     return Probe(
         weight / choice.temperature,
         bias / choice.temperature,
-        choice.strength,
+        choice.C,
         choice.scores,
-        len(grid) > 1 and choice.strength in (grid[0], grid[-1]),
+        len(grid) > 1 and choice.C in (grid[0], grid[-1]),
         drawn.images if choice.scores else 0,
         int(fold.max()) + 1 if choice.scores else 0,
         choice.temperature,
@@ -173,7 +173,7 @@ def fit_probe(
 class _Choice:
     """What cross-validation chose, and a classifier near the final one."""
 
-    strength: float
+    C: float
     scores: dict[float, float]
     temperature: float
     weight: Array
@@ -204,7 +204,7 @@ def _choose(
     heat = _temperature(loss, path) if calibrate else 1.0
     weights, biases = loss.split(path.points.astype(np.float64))
     near = design.weights(weights.mean(axis=0), biases.mean(axis=0))
-    return _Choice(path.strength, path.losses, heat, *near)
+    return _Choice(path.C, path.losses, heat, *near)
 
 
 def _temperature(loss: SoftmaxLoss, path: Path) -> float:
@@ -220,7 +220,7 @@ def _temperature(loss: SoftmaxLoss, path: Path) -> float:
 
 
 def _fit_all(rows: Rows, design: Design, choice: _Choice) -> tuple[Array, Array]:
-    """Fit all rows at the chosen strength, in double precision."""
+    """Fit all rows at the chosen C, in double precision."""
     small = design.columns.size <= _DOUBLE_ELEMENTS
     weights = rows.weights(np.ones(len(rows.labels), bool))[None]
     loss = SoftmaxLoss(
@@ -230,7 +230,7 @@ def _fit_all(rows: Rows, design: Design, choice: _Choice) -> tuple[Array, Array]
         train=weights,
         held=np.zeros_like(weights),
         scale=np.ones((1, design.columns.shape[1])),
-        strength=choice.strength,
+        C=choice.C,
     )
     weight, bias = design.coefficients(choice.weight, choice.bias)
     points, _ = fit(loss, design, loss.join(weight[None], bias[None]), EXACT)

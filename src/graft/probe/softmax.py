@@ -23,8 +23,8 @@ class SoftmaxLoss:
 
         sum_i train[p, i] * cross_entropy(w x_i + b, y_i) + ridge / 2 * |scale[p] * w|^2
 
-    where ridge = 1 / strength; of two classes each holds half the weights of one sigmoid's logit,
-    whose penalty this is with ridge = 2 / strength. A point is w and b, flat: K * D + K numbers.
+    where ridge = 1 / C; of two classes each holds half the weights of one sigmoid's logit,
+    whose penalty this is with ridge = 2 / C. A point is w and b, flat: K * D + K numbers.
     Held-out rows cost nothing extra: their loss falls out of the logits of all rows.
 
     Args:
@@ -35,7 +35,7 @@ class SoftmaxLoss:
         held: Shape (P, N), the weights of the rows on which each problem's held-out loss is
             measured.
         scale: Shape (P, D).
-        strength: Inverse L2 strength C.
+        C: inverse L2 penalty C C.
         kind: The dtype of the computation; features of another are converted block by block.
 
     Example:
@@ -52,13 +52,13 @@ class SoftmaxLoss:
     train: Array
     held: Array
     scale: Array
-    strength: float = 1.0
+    C: float = 1.0
     kind: type[np.floating] = np.float64
 
     @property
     def ridge(self) -> float:
         """The factor of the penalty."""
-        return (2 if self.classes == 2 else 1) / self.strength
+        return (2 if self.classes == 2 else 1) / self.C
 
     @property
     def width(self) -> int:

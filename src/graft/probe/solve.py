@@ -12,7 +12,7 @@ from torch import Tensor
 from graft.errors import DataError
 from graft.heads.linear import LinearHead
 from graft.probe.design import Rows
-from graft.probe.search import STRENGTHS, fit_probe
+from graft.probe.search import CS, fit_probe
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Solution:
     Args:
         weight: Shape (classes, width), for features as they are: standardisation is folded in.
         bias: Shape (classes,).
-        strength: The inverse L2 strength that was chosen.
-        scores: Cross-validated loss of each strength tried, in nats per image.
-        at_edge: Whether the strength is the first or the last of those offered, so that a better
+        C: The inverse L2 penalty C that was chosen.
+        scores: Cross-validated loss of each C tried, in nats per image.
+        at_edge: Whether the C is the first or the last of those offered, so that a better
             one may lie beyond.
-        images: On how many images the strength was chosen; 0 where there was nothing to choose by.
+        images: On how many images the C was chosen; 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided; 1 for not at all.
         constant: Whether the features are the same for every image: nothing can be told apart, and
@@ -36,7 +36,7 @@ class Solution:
 
     weight: Tensor
     bias: Tensor
-    strength: float
+    C: float
     scores: dict[float, float] = field(default_factory=dict)
     at_edge: bool = False
     images: int = 0
@@ -58,32 +58,32 @@ def solve(
     classes: int,
     *,
     seed: int = 0,
-    strengths: Sequence[float] = STRENGTHS,
+    Cs: Sequence[float] = CS,
     folds: int = 5,
     balanced: bool = False,
     groups: Tensor | None = None,
     clean: Tensor | None = None,
     calibrate: bool = True,
 ) -> Solution:
-    """Fit multinomial logistic regression with an L2 strength chosen by cross-validation.
+    """Fit multinomial logistic regression with C chosen by cross-validation.
 
     Minimised is the sum of the rows' cross-entropies plus |w|^2 / (2 C), the intercept free, on
     standardised features; for two classes w is the weight of one sigmoid's logit. In each fold
     features are standardised by that fold's training rows alone. The folds are stratified and
-    seeded. The strength with the least loss on held-out images is chosen, the smaller of equals: a
+    seeded. The C with the least loss on held-out images is chosen, the smaller of equals: a
     few hundred images tell losses apart long before they tell accuracies apart. Strengths are tried
     from small to large; after 20 of them the rest is left out once the held-out loss has risen by
     5 % over the least. The final fit is of all rows, to convergence in double precision.
 
-    Of more than 20,000 images, a stratified draw of about so many chooses the strength. Where no
-    class has two images there is nothing to choose by, and the middle strength is taken.
+    Of more than 20,000 images, a stratified draw of about so many chooses the C. Where no
+    class has two images there is nothing to choose by, and the middle C is taken.
 
     Args:
         features: Shape (N, width), float32; finite.
         labels: Shape (N,), each class present.
         classes: Number of classes, at least 2.
         seed: Of the folds.
-        strengths: Inverse L2 strengths C to try.
+        Cs: Inverse L2 Cs C to try.
         folds: Most folds.
         balanced: Weigh classes by their inverse frequency, in the held-out loss too.
         groups: Shape (N,), integers: which image a row is a view of. The views of an image are on
@@ -126,11 +126,11 @@ def solve(
         np.ones(len(y), bool) if clean is None else clean.numpy(),
         balanced,
     )
-    probe = fit_probe(rows, seed=seed, strengths=strengths, folds=folds, calibrate=calibrate)
+    probe = fit_probe(rows, seed=seed, Cs=Cs, folds=folds, calibrate=calibrate)
     return Solution(
         torch.from_numpy(probe.weight).float(),
         torch.from_numpy(probe.bias).float(),
-        probe.strength,
+        probe.C,
         probe.scores,
         probe.at_edge,
         probe.images,

@@ -1,5 +1,5 @@
-"""Pictures that the package makes itself, to pre-train networks on."""
+"""Images that the package makes itself, to pre-train networks on."""
 
-from graft.procedural.scenes import UNSEEN, Picture, Scenes
+from graft.procedural.scenes import UNSEEN, GeneratedImage, Scenes
 
-__all__ = ["UNSEEN", "Picture", "Scenes"]
+__all__ = ["UNSEEN", "GeneratedImage", "Scenes"]

@@ -1,6 +1,6 @@
-"""Pictures put together from formulas: a shape in front of a ground, in light, partly covered.
+"""Images put together from formulas: a shape in front of a ground, in light, partly covered.
 
-What is in a picture is known, so a network can be taught to see it: the shape and the family it
+What is in an image is known, so a network can be taught to see it: the shape and the family it
 belongs to, the texture and the palette of the shape and of the ground. But for the family, which
 helps a network to begin with, each label is drawn independently, so that none tells another.
 """
@@ -22,7 +22,7 @@ from graft.procedural.strokes import CHARACTERS, Glyph, Strokes
 from graft.procedural.textures import Texture
 
 UNSEEN = -1
-"""The label of what a picture does not show."""
+"""The label of what an image does not show."""
 
 FINER = 2
 """Shapes are drawn so many times larger, and shrunk, so that their edges are smooth."""
@@ -41,8 +41,8 @@ Colours = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture and what is in it.
+class GeneratedImage:
+    """An image and what is in it.
 
     Args:
         pixels: uint8, shape (size, size, 3).
@@ -55,11 +55,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Scenes:
-    """An endless, numbered series of pictures; picture i depends on (seed, i) alone.
+    """An endless, numbered series of images; image i depends on (seed, i) alone.
 
     Args:
-        size: Side of the pictures in pixels.
-        seed: Of the categories and of the pictures.
+        size: Side of the images in pixels.
+        seed: Of the categories and of the images.
         waves: Categories of wave outlines.
         superformulas: Categories of superformula outlines.
         rosettes: Categories of rosettes.
@@ -71,7 +71,7 @@ class Scenes:
 
     Example:
         >>> scenes = Scenes(size=32, fractals=2, textures=4)
-        >>> scenes.picture(7).pixels.shape
+        >>> scenes.image(7).pixels.shape
         (32, 32, 3)
         >>> list(scenes.factors)
         ['family', 'shape', 'texture', 'ground', 'palette', 'ground_palette']
@@ -100,8 +100,8 @@ class Scenes:
             "ground_palette": self.palettes,
         }
 
-    def picture(self, number: int) -> Picture:
-        """Return one picture of the series."""
+    def image(self, number: int) -> GeneratedImage:
+        """Return one image of the series."""
         rng = np.random.default_rng((self.seed, 1, number))
         ground_texture, texture = (int(rng.integers(self.textures)) for _ in range(2))
         ground_palette, palette = (int(rng.integers(self.palettes)) for _ in range(2))
@@ -114,13 +114,13 @@ class Scenes:
         layer = self._draw(rng, shape)
         flat = not shape.solid or rng.random() < 0.15
         surface = self._surface(rng, texture, palette, flat=flat, tone=layer.tone)
-        picture = _over(_shadowed(rng, ground, layer), surface, layer.cover)
+        image = _over(_shadowed(rng, ground, layer), surface, layer.cover)
         if rng.random() < 0.15:
-            picture = self._clutter(rng, picture, scale=(0.15, 0.3))
-        picture *= _light(rng, self.size)
+            image = self._clutter(rng, image, scale=(0.15, 0.3))
+        image *= _light(rng, self.size)
         grey = rng.random() < 0.1
         if grey:
-            picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+            image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
         labels = (
             FAMILIES.index(type(shape)),
             kind,
@@ -129,7 +129,7 @@ class Scenes:
             UNSEEN if grey else palette,
             UNSEEN if grey else ground_palette,
         )
-        return Picture(_worn(rng, picture), labels)
+        return GeneratedImage(_worn(rng, image), labels)
 
     @cached_property
     def _shapes(self) -> tuple[Shape, ...]:
@@ -184,17 +184,17 @@ class Scenes:
         return colours[(values * (LEVELS - 1)).clip(0, LEVELS - 1).astype(np.uint8)]
 
     def _clutter(
-        self, rng: np.random.Generator, picture: Colours, scale: tuple[float, float] = (0.2, 0.6)
+        self, rng: np.random.Generator, image: Colours, scale: tuple[float, float] = (0.2, 0.6)
     ) -> Colours:
-        """Put one or two shapes of any kind on a picture, which nobody is asked about."""
+        """Put one or two shapes of any kind on an image, which nobody is asked about."""
         for _ in range(int(rng.integers(1, 3))):
             shape = self._shapes[int(rng.integers(len(self._shapes)))]
             layer = self._draw(rng, shape, scale)
             texture, palette = int(rng.integers(self.textures)), int(rng.integers(self.palettes))
             flat = bool(rng.random() < 0.5)
             surface = self._surface(rng, texture, palette, flat=flat, tone=layer.tone)
-            picture = _over(picture, surface, layer.cover)
-        return picture
+            image = _over(image, surface, layer.cover)
+        return image
 
 
 def _over(below: Colours, above: Colours, cover: Image.Image) -> Colours:
@@ -203,7 +203,7 @@ def _over(below: Colours, above: Colours, cover: Image.Image) -> Colours:
 
 
 def _shadowed(rng: np.random.Generator, ground: Colours, layer: Layer) -> Colours:
-    """Return the ground under a shape's shadow, in half of all pictures."""
+    """Return the ground under a shape's shadow, in half of all images."""
     if rng.random() < 0.5:
         return ground
     shift = rng.integers(-4, 5, 2)
@@ -220,12 +220,12 @@ def _light(rng: np.random.Generator, size: int) -> Colours:
     return np.asarray((1 + slope * field)[:, :, None] * rng.uniform(0.7, 1.1), np.float32)
 
 
-def _worn(rng: np.random.Generator, picture: Colours) -> NDArray[np.uint8]:
-    """Return the picture as a poor camera would: blurred, of low resolution, or noisy."""
-    size = len(picture)
+def _worn(rng: np.random.Generator, image: Colours) -> NDArray[np.uint8]:
+    """Return the image as a poor camera would: blurred, of low resolution, or noisy."""
+    size = len(image)
     if rng.random() < 0.2:
-        picture = picture + rng.normal(0, rng.uniform(0.01, 0.08), picture.shape)
-    taken = Image.fromarray((picture * 255).clip(0, 255).astype(np.uint8))
+        image = image + rng.normal(0, rng.uniform(0.01, 0.08), image.shape)
+    taken = Image.fromarray((image * 255).clip(0, 255).astype(np.uint8))
     if rng.random() < 0.35:
         low = int(size * np.exp(rng.uniform(np.log(0.2), np.log(0.9))))
         small = taken.resize((max(low, 4),) * 2, Image.Resampling.BOX)

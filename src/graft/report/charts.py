@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import ResourceError
-from graft.files import replacing
+from graft.files import atomic_write
 
 INK = "var(--ink)"
 MUTED = "var(--muted)"
@@ -152,7 +152,7 @@ def write_png(spec: Spec, path: str | os.PathLike[str], *, scale: float = 2.0) -
     [drawn] = _drawn(
         "png", [white], config=_coloured({**config(), "background": "#ffffff"}), scale=scale
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(base64.b64decode(drawn))
 
 

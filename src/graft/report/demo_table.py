@@ -11,7 +11,7 @@ from graft.report.text import between, count, duration, percent, say, table, tex
 if TYPE_CHECKING:
     from rich.console import Console
 
-_BESIDE = 4  # pictures in a row
+_BESIDE = 4  # images in a row
 
 
 def print_task(document: dict[str, Any], console: Console) -> None:
@@ -36,7 +36,7 @@ def print_task(document: dict[str, Any], console: Console) -> None:
         (
             "network",
             f"{network['name']}, {network['parameters'] / 1e6:.1f} million parameters, "
-            f"{network['pretrained']}; pictures enlarged or reduced to {sides}",
+            f"{network['pretrained']}; images enlarged or reduced to {sides}",
         ),
         (
             "recipe",

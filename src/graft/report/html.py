@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graft.files import replacing
+from graft.files import atomic_write
 from graft.report import text as words
 from graft.report.charts import ChartError, Spec, draw_svg
 from graft.report.classes import (
@@ -38,10 +38,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """A mistake with its picture, if that could still be read."""
+    """A mistake with its image, if that could still be read."""
 
     mistake: Mistake
-    picture: str | None
+    image: str | None
 
 
 def write_report(run_folder: str | Path) -> Path:
@@ -71,7 +71,7 @@ def write_report(run_folder: str | Path) -> Path:
     record = read_record(run_folder)
     page = render(record)
     target = record.folder / "report.html"
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return target
 

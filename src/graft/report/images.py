@@ -50,7 +50,7 @@ UPPER_HALF = "▀"
 
 
 def half_blocks(path: str | os.PathLike[str], side: int = SIDE) -> Text:
-    """Return a picture as text of `side` letters by half as many lines; it needs colours.
+    """Return an image as text of `side` letters by half as many lines; it needs colours.
 
     Args:
         path: An image file; it is squashed to a square.

@@ -185,16 +185,16 @@ def solved_head(probe: dict[str, Any]) -> str | None:
     """Return how a solved head was found, or None if there is none.
 
     Example:
-        >>> solved_head({"strength": 1e-3, "tried": 24, "folds": 5, "temperature": 1.25})
-        'strength 0.001, the best of 24 in 5 folds; logits divided by 1.25'
-        >>> solved_head({"strength": 10.0, "tried": 36, "folds": 5, "at_edge": True})
-        'strength 10, the best of 36 in 5 folds, at the edge of what was offered'
-        >>> solved_head({"strength": 1e-3, "tried": 0, "folds": 0})
-        'strength 0.001, with too few images to choose by'
+        >>> solved_head({"C": 1e-3, "tried": 24, "folds": 5, "temperature": 1.25})
+        'C 0.001, the best of 24 in 5 folds; logits divided by 1.25'
+        >>> solved_head({"C": 10.0, "tried": 36, "folds": 5, "at_edge": True})
+        'C 10, the best of 36 in 5 folds, at the edge of what was offered'
+        >>> solved_head({"C": 1e-3, "tried": 0, "folds": 0})
+        'C 0.001, with too few images to choose by'
     """
-    if "strength" not in probe:
+    if "C" not in probe:
         return None
-    found = f"strength {probe['strength']:g}"
+    found = f"C {probe['C']:g}"
     if not probe.get("folds"):
         return f"{found}, with too few images to choose by"
     found += f", the best of {count(probe.get('tried') or 0)} in {count(probe['folds'])} folds"

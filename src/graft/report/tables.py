@@ -227,7 +227,7 @@ def _ago(stamp: str, now: datetime) -> str:
 
 
 def print_samples(written: dict[str, Any], console: Console) -> None:
-    """Print where the pictures are, how many, whose they are, and what to type next.
+    """Print where the images are, how many, whose they are, and what to type next.
 
     Args:
         written: What `graft.samples.write_samples` returns.

@@ -256,7 +256,7 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _view(preprocess: Mapping[str, Any]) -> str:
-    """Say what a picture goes through on its way to the network's size."""
+    """Say what an image goes through on its way to the network's size."""
     size, resize = _shape(preprocess["image_size"]), preprocess["resize"]
     if preprocess["crop"] == "squash":
         return f"squashed to {resize}, center crop to {size}" if resize else f"squashed to {size}"

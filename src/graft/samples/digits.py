@@ -1,4 +1,4 @@
-"""Handwritten digits: scikit-learn's 1,797 pictures of 8 x 8 pixels, as folders of images.
+"""Handwritten digits: scikit-learn's 1,797 images of 8 x 8 pixels, as folders of images.
 
 They are the test part of the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin and
 C. Kaynak, 1998): thirteen people filled in forms, and each 32 x 32 bitmap was counted down to 8 x 8

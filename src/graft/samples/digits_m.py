@@ -54,10 +54,10 @@ def write_digits_m(
         rng = np.random.default_rng([seed, digit.number])
         small = Image.fromarray(digit.pixels)
         large = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-        picture = blended(large, _patch(regions[digit.split], rng))
+        image = blended(large, _patch(regions[digit.split], rng))
         place = folder / digit.split / str(digit.label)
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place / f"{digit.number:04}.png")
+        Image.fromarray(image).save(place / f"{digit.number:04}.png")
 
 
 def blended(digit: NDArray[np.uint8], patch: NDArray[np.uint8]) -> NDArray[np.uint8]:

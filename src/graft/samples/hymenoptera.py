@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from graft.download import download
 from graft.errors import DataError
-from graft.files import refusals_are_named
+from graft.files import wrap_os_errors
 from graft.user_cache import user_cache
 
 BLOCK = 1 << 18
@@ -76,13 +76,13 @@ def _extract(
     opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most: int, archive: Path
 ) -> int:
     """Write one entry; returns its bytes."""
-    with refusals_are_named(target):
+    with wrap_os_errors(target):
         if entry.is_dir():
             target.mkdir(parents=True, exist_ok=True)
             return 0
         target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with opened.open(entry) as source, refusals_are_named(target), target.open("xb") as file:
+    with opened.open(entry) as source, wrap_os_errors(target), target.open("xb") as file:
         while block := source.read(BLOCK):
             written += len(block)
             if written > most:
@@ -127,7 +127,7 @@ def write_hymenoptera(
         url,
         user_cache() / "downloads",
         what="The photographs of ants and bees",
-        otherwise="unpack a copy of that archive yourself: any folder train|val/<class>/ will do. "
+        hint="unpack a copy of that archive yourself: any folder train|val/<class>/ will do. "
         "`graft samples digits DIR` needs no network",
         sha256=sha256,
     )

@@ -16,10 +16,10 @@ from graft.errors import RecipeError, nearest
 from graft.files import (
     TEMPORARY,
     locked,
-    refusals_are_named,
     remove,
     sync_folder,
     temporary_for,
+    wrap_os_errors,
     writable_path,
 )
 from graft.samples import digits, digits_m, hymenoptera
@@ -50,13 +50,13 @@ def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = writable_path(folder)
     with ExitStack() as held:
-        with refusals_are_named(target):
+        with wrap_os_errors(target):
             refuse_taken(target)
             _sweep(target.absolute())
             staged = _stage(target.absolute(), held)
         try:
             yield staged
-            with refusals_are_named(target):
+            with wrap_os_errors(target):
                 if os.name == "nt" and target.exists():
                     target.rmdir()
                 staged.rename(target)  # over an empty folder, and over nothing else
@@ -101,7 +101,7 @@ def refuse_taken(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Samples:
-    """A set of sample pictures.
+    """A set of sample images.
 
     Args:
         summary: What it is, in words.
@@ -142,7 +142,7 @@ SAMPLES: Mapping[str, Samples] = {
 def write_samples(
     name: str, folder: str | os.PathLike[str], *, seed: int = 0, offline: bool = False
 ) -> dict[str, Any]:
-    """Write a set of sample pictures as `train|val[|test]/<class>/…`.
+    """Write a set of sample images as `train|val[|test]/<class>/…`.
 
     Args:
         name: "digits", "digits-m" or "hymenoptera".

@@ -12,7 +12,7 @@ class Prior:
     Args:
         below: Number of training images below which it holds.
         strategy: The strategy's name.
-        words: Why.
+        reason: Why.
         passes: What a run costs in forward passes over the images: one where features are
             computed once; a training epoch is three, and two where most of it is frozen.
         copies: Numbers kept per parameter: one weight, and for training its gradient and the two
@@ -25,7 +25,7 @@ class Prior:
 
     below: float
     strategy: str
-    words: str
+    reason: str
     passes: int
     copies: int
 

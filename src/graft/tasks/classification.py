@@ -171,8 +171,8 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         val: Features of the validation images.
 
     Returns:
-        JSON-ready: "strength" (the inverse L2 strength C), "at_edge" (whether it is the first or
-        the last of those offered), "tried" (how many strengths were), "folds" and "images" (by
+        JSON-ready: "C" (the inverse L2 penalty C), "at_edge" (whether it is the first or
+        the last of those offered), "tried" (how many Cs were), "folds" and "images" (by
         which it was chosen; 0 where there was nothing to choose by), "loss" (cross-validated, in
         nats per image, or None), "temperature" (by which the logits were divided), "constant"
         (whether the features are the same for every image, so that nothing is learned),
@@ -186,12 +186,12 @@ def describe(solution: Solution, train: Outputs, val: Outputs) -> dict[str, Any]
         votes = knn(features, labels, asked, classes, k=NEIGHBOURS)
     means = prototypes(features, labels, asked, classes)
     return {
-        "strength": solution.strength,
+        "C": solution.C,
         "at_edge": solution.at_edge,
         "tried": len(solution.scores),
         "folds": solution.folds,
         "images": solution.images,
-        "loss": solution.scores.get(solution.strength),
+        "loss": solution.scores.get(solution.C),
         "temperature": solution.temperature,
         "constant": solution.constant,
         "prototypes": accuracy(torch.from_numpy(means), val.targets),

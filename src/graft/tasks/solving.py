@@ -65,7 +65,7 @@ def solve_with_views(
             groups=torch.arange(len(targets)).repeat(len(views)),
             clean=torch.arange(len(views)).repeat_interleave(len(targets)) == 0,
         )
-        if tried.scores[tried.strength] >= best.scores[best.strength]:
+        if tried.scores[tried.C] >= best.scores[best.C]:
             break
         best, used, count = tried, count, count * 2
     return best, used

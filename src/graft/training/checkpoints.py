@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from graft.errors import DataError
-from graft.files import refusals_are_named, remove, sync_folder, temporary_for
+from graft.files import remove, sync_folder, temporary_for, wrap_os_errors
 from graft.tasks import Score
 
 COMPLETE = "COMPLETE"
@@ -102,7 +102,7 @@ class Checkpoints:
         """
         target = self.folder / f"step-{position.step}"
         staged = temporary_for(target)
-        with refusals_are_named(target):
+        with wrap_os_errors(target):
             self.folder.mkdir(parents=True, exist_ok=True)
             staged.mkdir()
             try:

@@ -17,7 +17,7 @@ from graft.cache.feature_cache import FeatureCache
 from graft.config import TrainingOptions
 from graft.data.loader import Batches, Loader
 from graft.errors import BackboneError, DataError, DivergedError
-from graft.inference import Outputs, resting, run
+from graft.inference import Outputs, eval_mode, run
 from graft.machine import Stopwatch
 from graft.model import Model
 from graft.strategies import HEAD, Phase, Plan
@@ -107,7 +107,7 @@ class PhaseNetwork:
 
     def features(self, inputs: Tensor) -> Tensor:
         """Map a batch's inputs to features (N, width)."""
-        features: Tensor = (self.above or self.model.trunk)(inputs)
+        features: Tensor = (self.above or self.model.body)(inputs)
         return features
 
     @property
@@ -184,7 +184,7 @@ class PhaseSource:
     def _validate_above(self, val: Activations) -> Outputs:
         model, above = self.network.model, val.prefix.features
         made = []
-        with resting(model):
+        with eval_mode(model):
             for start in range(0, len(val.loader.samples), _ACTIVATIONS_AT_ONCE):
                 stop = min(start + _ACTIVATIONS_AT_ONCE, len(val.loader.samples))
                 kept = val.read(range(start, stop), CLEAN)

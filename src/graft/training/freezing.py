@@ -34,12 +34,12 @@ def apply_phase(classifier: Model, plan: Plan, phase: Phase) -> None:
     for stage in classifier.backbone.stages:
         trains = phase.trains(stage.name)
         for name in stage.parameters:
-            classifier.trunk.get_parameter(name).requires_grad_(trains)
+            classifier.body.get_parameter(name).requires_grad_(trains)
         for path in stage.modules:
-            classifier.trunk.get_submodule(path).train(trains)
+            classifier.body.get_submodule(path).train(trains)
     classifier.head.requires_grad_(phase.trains(HEAD)).train(phase.trains(HEAD))
     if plan.batch_norm == "eval":
-        for module in classifier.trunk.modules():
+        for module in classifier.body.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()
 
@@ -73,7 +73,7 @@ def _fingerprint(classifier: Model, stage: str) -> str:
     entry = classifier.backbone.stage(stage)
     digest = hashlib.sha256()
     for name in (*entry.parameters, *entry.buffers):
-        tensor = _tensor(classifier.trunk, name).detach().contiguous().cpu().reshape(-1)
+        tensor = _tensor(classifier.body, name).detach().contiguous().cpu().reshape(-1)
         digest.update(name.encode())
         digest.update(tensor.view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from graft.data.scan import scan
 from graft.download import staying_offline
 from graft.errors import GraftError
 from graft.evaluation.intervals import difference_interval, holm, mcnemar
-from graft.files import from_cell, refusals_are_named, write_json
+from graft.files import from_cell, wrap_os_errors, write_json
 from graft.machine import Stopwatch
 from graft.report.charts import ChartError, strategies_chart, write_png
 from graft.run import Run
@@ -44,7 +44,7 @@ class Task:
 
     Args:
         question: What it asks.
-        words: What the pictures are.
+        description: What the images are.
         samples: Key of `graft.samples.SAMPLES`.
         per_class: Training images of each class; None takes all.
         val_per_class: Validation images of each class; None takes all.
@@ -52,13 +52,13 @@ class Task:
         weights: A local weights file in place of the published ones.
         pretrained: What the network learned from, in words.
         image_size: Side of the input in pixels; None takes the network's own.
-        augment: Random changes of the training pictures.
+        augment: Random changes of the training images.
         epochs: Of every strategy that goes by gradient.
         claim: What the test images can claim.
     """
 
     question: str
-    words: str
+    description: str
     samples: str
     per_class: int | None
     val_per_class: int | None
@@ -73,7 +73,7 @@ class Task:
 
 DIGITS = Task(
     question="What does pre-training buy with few images of each digit?",
-    words="handwritten digits on patches of photographs, 32 × 32 pixels",
+    description="handwritten digits on patches of photographs, 32 × 32 pixels",
     samples="digits-m",
     per_class=20,
     val_per_class=10,
@@ -87,7 +87,7 @@ DIGITS = Task(
 )
 PHOTOS = Task(
     question="Ants or bees?",
-    words="photographs of ants and bees",
+    description="photographs of ants and bees",
     samples="hymenoptera",
     per_class=None,
     val_per_class=None,
@@ -135,7 +135,7 @@ def demo(
         cache: Folder that keeps what frozen layers made of images, or "off".
         offline: Ask nothing of the network.
         callback: Hears of the progress; None is silent.
-        changes: Fields of the `Task` to be otherwise: `epochs=1`, `per_class=5`.
+        changes: Fields of the `Task` to be hint: `epochs=1`, `per_class=5`.
 
     Returns:
         The document that `graft demo --json` prints, which is `demo.json`.
@@ -162,7 +162,7 @@ def demo(
         "state": "running",
         "out": os.fspath(place),
         "question": task.question,
-        "data": {"words": task.words, "claim": task.claim, **data},
+        "data": {"words": task.description, "claim": task.claim, **data},
         "backbone": {
             "name": task.backbone,
             "parameters": parameters,
@@ -218,7 +218,7 @@ def _write_images(task: Task, place: Path, seed: int) -> dict[str, Any]:
     """Write the images below `place` and check them; return what is known of them."""
     folder = place / task.samples
     try:
-        with refusals_are_named(place):
+        with wrap_os_errors(place):
             place.mkdir(parents=True, exist_ok=True)
         if task.samples == "digits-m":
             with staged_folder(folder) as staged:

@@ -16,7 +16,7 @@ from graft.errors import DivergedError
 from graft.evaluation.diagnosis import diagnose
 from graft.evaluation.intervals import Tally
 from graft.evaluation.metrics import DENSE_CLASSES
-from graft.files import replacing, to_cell
+from graft.files import atomic_write, to_cell
 from graft.inference import Outputs, probabilities, require_finite
 from graft.inference import run as run_over
 from graft.machine import Stopwatch
@@ -38,7 +38,7 @@ NOTHING_TOLD_APART = (
 )
 
 
-def conclude(
+def finalize(
     run: Run,
     trainer: Trainer,
     manifest: Manifest,
@@ -167,7 +167,7 @@ def _write_predictions(
     head = ["path", "split", "label", "prediction", "confidence", "correct"]
     # File names need not be valid text: their bytes are written as they are.
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file)

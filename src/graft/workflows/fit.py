@@ -29,16 +29,16 @@ from graft.run import Run, next_folder
 from graft.strategies import Plan
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
-from graft.workflows.finalize import conclude
+from graft.workflows.finalize import finalize
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
+    backbone_spec,
     choose_plan,
-    draft,
     graft_head,
     open_backbone,
     read_images,
 )
-from graft.zoo.choose import settle_backbone
+from graft.zoo.choose import resolve_backbone
 
 FREE_ON_RESUME = ("cache", "offline", "workers")
 """Options that a resumed run may change, because they change no number."""
@@ -142,14 +142,14 @@ def plan_only(
     flags = {"path": None if data is None else os.fspath(data), **overrides}
     recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
     read = cache(partial(read_images, recipe, thorough=False))
-    recipe, choice = settle_backbone(recipe, lambda: len(read()[0].readable), fetch=False)
-    backbone = draft(recipe).outline()
+    recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable), fetch=False)
+    backbone = backbone_spec(recipe).on_meta()
     plan = choose_plan(recipe, backbone)
     manifest, warnings = read()
     classifier = graft_head(recipe, backbone, manifest.classes)
     return {
         "backbone": backbone.name,
-        "choice": choice and choice.words,
+        "choice": choice and choice.message,
         "strategy": plan.strategy,
         "classes": list(manifest.classes),
         "plan": plan.to_dict(
@@ -211,15 +211,15 @@ def _start(
         with watch("data"):
             return read_images(recipe)
 
-    recipe, choice = settle_backbone(recipe, lambda: len(read()[0].readable))
-    if choice is not None and not choice.makeshift:
-        message(choice.words)
-    drafted = draft(recipe)
-    plan = choose_plan(recipe, drafted.outline())
+    recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable))
+    if choice is not None and not choice.fallback:
+        message(choice.message)
+    spec = backbone_spec(recipe)
+    plan = choose_plan(recipe, spec.on_meta())
     manifest, warnings = read()
-    if choice is not None and choice.makeshift:
-        warnings = [choice.words, *warnings]
-    backbone = open_backbone(recipe, drafted)
+    if choice is not None and choice.fallback:
+        warnings = [choice.message, *warnings]
+    backbone = open_backbone(recipe, spec)
     resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training, plan.strategy)}
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update=resolved), "out": None}
@@ -285,12 +285,12 @@ def _carry_out(job: _Job, callbacks: Sequence[Callback], watch: Stopwatch, expla
         except KeyboardInterrupt:
             # Let the work so far be used: the same files, without the one look at the test images.
             if trainer.position.best is not None:
-                conclude(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
+                finalize(run, trainer, job.manifest, job.warnings, watch, state="interrupted")
                 message(f"The best model so far is in {run.model}.")
             raise
         for refusal in cache.finish():
             message(f"Not everything is kept for later runs: {refusal}")
-        result = conclude(run, trainer, job.manifest, job.warnings, watch, state="done")
+        result = finalize(run, trainer, job.manifest, job.warnings, watch, state="done")
     return Fit(run.folder, trainer.model, result)
 
 
@@ -301,7 +301,7 @@ def _trainer(
     classifier = graft_head(recipe, job.backbone, manifest.classes)
     images, val_images = manifest.subset("train"), manifest.subset("val")
     preprocess = job.backbone.preprocess
-    pixels = cache.pictures([*images, *val_images], preprocess, looks=job.plan.epochs)
+    pixels = cache.images([*images, *val_images], preprocess, looks=job.plan.epochs)
     train = Loader(
         images,
         classifier.task,

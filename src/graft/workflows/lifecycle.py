@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError, GraftError, RecipeError
-from graft.files import locked, refusals_are_named, sweep, writable_path
+from graft.files import locked, sweep, wrap_os_errors, writable_path
 from graft.run import Run, keep_lines, now, this_process
 from graft.training.checkpoints import Checkpoints
 
@@ -33,7 +33,7 @@ def new_run(
     """
     Run.refuse_taken(out)
     folder = Path(out)
-    with refusals_are_named(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _held(folder):
         try:
@@ -102,7 +102,7 @@ def _ended(run: Run, **changes: Any) -> None:
 def _held(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            with refusals_are_named(folder):
+            with wrap_os_errors(folder):
                 stack.enter_context(locked(folder))
         except GraftError as error:
             if not isinstance(error.__cause__, BlockingIOError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graft.backbones.backbone import Backbone
-from graft.backbones.load import Draft, draft_backbone
+from graft.backbones.load import BackboneSpec, specify_backbone
 from graft.config import Recipe
 from graft.data.check import check
 from graft.data.manifest import Manifest, assign_splits
@@ -43,16 +43,16 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
 
 
-def draft(recipe: Recipe) -> Draft:
+def backbone_spec(recipe: Recipe) -> BackboneSpec:
     """Find out all about the recipe's backbone but its weights.
 
     Raises:
         BackboneError: Unknown name, or a network that cannot be used.
     """
     name, weights = recipe.backbone.name, recipe.backbone.weights
-    assert name is not None, "chosen before, by `settle_backbone`"
+    assert name is not None, "chosen before, by `resolve_backbone`"
     with staying_offline(recipe.offline):
-        return draft_backbone(
+        return specify_backbone(
             name,
             weights=None if weights is None else Path(weights),
             pretrained=recipe.strategy.name != "scratch",
@@ -61,20 +61,20 @@ def draft(recipe: Recipe) -> Draft:
         )
 
 
-def open_backbone(recipe: Recipe, drafted: Draft | None = None) -> Backbone:
+def open_backbone(recipe: Recipe, spec: BackboneSpec | None = None) -> Backbone:
     """Load the recipe's backbone.
 
     Args:
         recipe: Names it.
-        drafted: What `draft` found out about it, if that was asked before.
+        spec: What `backbone_spec` found out about it, if that was asked before.
 
     Raises:
         BackboneError: Unknown name, or weights that do not fit.
         ResourceError: The weights could not be fetched.
     """
-    drafted = drafted or draft(recipe)
+    spec = spec or backbone_spec(recipe)
     with staying_offline(recipe.offline):
-        return drafted.load(seed=recipe.seed)
+        return spec.load(seed=recipe.seed)
 
 
 def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:

@@ -1,4 +1,4 @@
-"""`graft pretrain`: a backbone of one's own, from generated pictures or from a folder."""
+"""`graft pretrain`: a backbone of one's own, from generated images or from a folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from graft.host import isolated
 from graft.machine import Stopwatch
 from graft.model import Model
 from graft.pretraining.heads import FactorHeads, Factors, make_projector, projector_widths
-from graft.pretraining.images import FolderPictures, GeneratedPictures, Pictures
+from graft.pretraining.images import FolderImages, GeneratedImages, Images
 from graft.pretraining.losses import BarlowTwins, BetweenViews, NTXent, PairLoss, VICReg
 from graft.pretraining.monitor import CollapseMonitor
 from graft.pretraining.pretext import Pretext, learning_rate, pretraining_plan
@@ -78,7 +78,7 @@ def pretrain(
     """Train a backbone without the task that it is for.
 
     Args:
-        data: A folder of images, with or without labels; None trains on generated pictures.
+        data: A folder of images, with or without labels; None trains on generated images.
         out: The run folder, new or empty; None takes the next free one below `runs/`.
         config: A recipe file; `RUN/recipe.yaml` repeats that run, "graft-small" makes the weights
             that ship with Graft again.
@@ -215,7 +215,7 @@ def _backbone(recipe: PretrainRecipe) -> Backbone:
     drawn = recipe.data.path is None
     if drawn and (preprocess.channels != 3 or preprocess.height != preprocess.width):
         raise RecipeError(
-            f"'{own.name}' takes pictures of {preprocess.height} x {preprocess.width} pixels and "
+            f"'{own.name}' takes images of {preprocess.height} x {preprocess.width} pixels and "
             f"{preprocess.channels} channels; generated ones are square and have 3.",
             "Give a folder of images, or another --backbone.",
         )
@@ -223,7 +223,7 @@ def _backbone(recipe: PretrainRecipe) -> Backbone:
 
 
 def _read(recipe: PretrainRecipe) -> tuple[Manifest | None, list[str]]:
-    """Find and check the folder's images; None where the pictures are generated."""
+    """Find and check the folder's images; None where the images are generated."""
     if recipe.data.path is None:
         return None, []
     if recipe.method.name == SUPERVISED:
@@ -249,13 +249,13 @@ def _carry_out(
     with recorded(run, "pretrain", message):
         for warning in warnings:
             message(warning)
-        pictures = _pictures(recipe, backbone, manifest)
-        head, objective = _task(recipe, backbone, pictures)
-        monitor = CollapseMonitor(pictures.held_out)
+        images = _images(recipe, backbone, manifest)
+        head, objective = _task(recipe, backbone, images)
+        monitor = CollapseMonitor(images.held_out)
         trainer = Trainer(
             Model(backbone, head, Pretext(objective)),
             pretraining_plan(backbone, recipe.training.epochs),
-            pictures,
+            images,
             options=TrainingOptions(**recipe.training.model_dump()),
             callbacks=[monitor, *callbacks],
             seed=recipe.seed,
@@ -280,16 +280,16 @@ def _carry_out(
     return Pretrained(run.folder, load_backbone(str(run.folder)), result)
 
 
-def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | None) -> Pictures:
+def _images(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | None) -> Images:
     preprocess, options = backbone.preprocess, recipe.training
     views = 1 if recipe.method.name == SUPERVISED else 2
     changes = _changes(recipe, backbone)
     if manifest is None:
-        kinds = recipe.scenes.model_dump(exclude={"pictures"})
-        return GeneratedPictures(
+        kinds = recipe.scenes.model_dump(exclude={"images"})
+        return GeneratedImages(
             Scenes(size=preprocess.height, seed=recipe.seed, **kinds),
             preprocess,
-            recipe.scenes.pictures,
+            recipe.scenes.images,
             batch_size=options.batch_size,
             augmentation=changes,
             views=views,
@@ -315,7 +315,7 @@ def _pictures(recipe: PretrainRecipe, backbone: Backbone, manifest: Manifest | N
         batch_size=options.batch_size,
         workers=recipe.workers,
     )
-    return FolderPictures(loader, clean, views=views)
+    return FolderImages(loader, clean, views=views)
 
 
 def _changes(recipe: PretrainRecipe, backbone: Backbone) -> Augmentation | None:
@@ -326,14 +326,12 @@ def _changes(recipe: PretrainRecipe, backbone: Backbone) -> Augmentation | None:
 
 
 def _task(
-    recipe: PretrainRecipe, backbone: Backbone, pictures: Pictures
+    recipe: PretrainRecipe, backbone: Backbone, images: Images
 ) -> tuple[nn.Module, Objective]:
     method = recipe.method
     if method.name == SUPERVISED:
-        names = tuple(pictures.factors)
-        heads = FactorHeads(
-            backbone.width, pictures.factors, taught=method.taught, seed=recipe.seed
-        )
+        names = tuple(images.factors)
+        heads = FactorHeads(backbone.width, images.factors, taught=method.taught, seed=recipe.seed)
         return heads, Factors(names)
     assert method.name is not None, "completed"
     widths = projector_widths(method.name, backbone.width)
@@ -365,12 +363,12 @@ def _result(
         "start": recipe.backbone.start,
         "data": recipe.data.path or "generated",
         "epochs": trainer.position.epoch,
-        "pictures_per_epoch": len(trainer.train_loader) * recipe.training.batch_size,
+        "images_per_epoch": len(trainer.train_loader) * recipe.training.batch_size,
         "parameters": sum(p.numel() for p in backbone.module.parameters()),
         "known": trainer.history[-1]["known"],
         "spread": monitor.collapse.std,
         "effective_rank": monitor.collapse.rank,
-        "collapse": monitor.collapse.words,
+        "collapse": monitor.collapse.message,
         "seconds": watch.seconds(["data", "train", "evaluate"]),
         "warnings": warnings,
     }

@@ -32,12 +32,12 @@ class Purpose:
 
     Args:
         name: The user's word.
-        words: The rule, as a person reads it.
+        description: The rule, as a person reads it.
         rule: The rule.
     """
 
     name: str
-    words: str
+    description: str
     rule: Callable[[Facts], bool]
 
 

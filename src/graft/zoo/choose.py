@@ -49,16 +49,16 @@ class Choice:
 
     Args:
         name: As `--backbone` takes it.
-        words: Which one and why, a line.
-        makeshift: Whether a much better one may be had, so that the words belong into the report.
+        message: Which one and why, a line.
+        fallback: Whether a much better one may be had, so that the words belong into the report.
     """
 
     name: str
-    words: str
-    makeshift: bool = False
+    message: str
+    fallback: bool = False
 
 
-def settle_backbone(
+def resolve_backbone(
     recipe: Recipe, count: Callable[[], int], *, fetch: bool = True
 ) -> tuple[Recipe, Choice | None]:
     """Return the recipe with a backbone, and the choice if one had to be made.
@@ -116,7 +116,7 @@ def choose_for_images(
                 failure = _fetch(rival.entry) if fetch else ""
                 if not failure:
                     return Choice(rival.name, _words_for_fetched(rival, images))
-    return Choice(SHIPPED, _last_words(rivals, best, failure), makeshift=True)
+    return Choice(SHIPPED, _last_words(rivals, best, failure), fallback=True)
 
 
 class _Rival:

@@ -8,7 +8,7 @@ from typing import cast
 
 from graft.backbones.providers import DEFAULT, Provider, find_provider
 from graft.backbones.recognize import recognise
-from graft.backbones.saved import TRUNK
+from graft.backbones.saved import BODY
 from graft.backbones.weights import read_state
 from graft.errors import BackboneError
 from graft.zoo.catalogue import Entry, all_entries
@@ -29,7 +29,7 @@ def recognise_weights(file: Path) -> str:
         BackboneError: The file cannot be read, or holds those of no known network.
     """
     state = read_state(file)
-    if any(name.startswith(TRUNK) for name in state):
+    if any(name.startswith(BODY) for name in state):
         raise BackboneError(
             f"'{file}' is a model that Graft saved, not the weights of a published network.",
             f"Write --backbone {file.parent}, and leave out --weights.",
@@ -70,7 +70,7 @@ def narrowed(name: str, numbers: int) -> Provider:
     ]
     alike = SimpleNamespace(
         names=provider.names if name == "graft" else lambda: likely,
-        offer=provider.offer,
+        model_info=provider.model_info,
         build=provider.build,
         adapt=provider.adapt,
     )

@@ -32,14 +32,14 @@ class Role:
     """A place on the list.
 
     Args:
-        words: What it is for.
+        description: What it is for.
         suits: Purposes, of which the model suits one.
         seconds: The longest that a run may take.
         images: As for how many images the network is trained at most; None means as for those
             there are.
     """
 
-    words: str
+    description: str
     suits: tuple[str, ...]
     seconds: float
     images: int | None = None
@@ -99,7 +99,7 @@ def suggest(data: str | os.PathLike[str], machine: Machine | None = None) -> dic
         "classes": len({sample.label for sample in training}),
         "machine": asdict(machine),
         "strategy": prior.strategy,
-        "why": prior.words,
+        "why": prior.reason,
         "notes": _notes(manifest, found),
         "suggestions": [
             {**vars(item), "entry": item.entry.to_dict(), "reasons": list(item.reasons)}
@@ -146,7 +146,7 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
             if rivals:
                 best = max(rivals, key=lambda entry: entry.top1 or 0)
                 longer = "" if prior is wanted else f" '{wanted.strategy}' would take longer."
-                add(best, role.words, prior, _why_best(best, len(rivals), role) + longer)
+                add(best, role.description, prior, _why_best(best, len(rivals), role) + longer)
                 break
     for entry in sorted(left, key=lambda entry: entry.gflops)[: max(0, FEWEST - len(found))]:
         add(entry, "as the quickest", PRIORS[0], f"Top-1 {entry.top1:.1f} %; the least to compute.")

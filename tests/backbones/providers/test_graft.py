@@ -49,7 +49,7 @@ def test_it_goes_by_its_bare_name_and_by_its_providers():
 
 
 @pytest.mark.parametrize("size", [16, 28, 33, 64, 96])
-def test_it_takes_pictures_of_any_size(size):
+def test_it_takes_images_of_any_size(size):
     backbone = load_backbone("graft-small", image_size=size)
     assert backbone.module(torch.zeros(2, 3, size, size)).shape == (2, 448)
 
@@ -61,7 +61,7 @@ def test_wrong_names_are_refused_with_the_nearest():
         load_backbone("graft-small@other")
 
 
-def test_features_tell_pictures_apart():
+def test_features_tell_images_apart():
     backbone = load_backbone("graft-small")
     torch.manual_seed(0)
     with torch.inference_mode():

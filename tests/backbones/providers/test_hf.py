@@ -153,7 +153,7 @@ def test_values_that_no_configuration_needs_are_refused(
         {"image_mean": ["x/y"]},
     ],
 )
-def test_a_processor_that_asks_for_code_or_a_huge_picture_is_refused(
+def test_a_processor_that_asks_for_code_or_a_huge_image_is_refused(
     folder: Path, change: dict[str, object]
 ) -> None:
     file = folder / "preprocessor_config.json"

@@ -14,15 +14,15 @@ from graft.errors import BackboneError
 PROVIDER = """
 from torch import nn
 from graft.backbones.backbone import Provenance
-from graft.backbones.providers import Offer
+from graft.backbones.providers import ModelInfo
 from graft.data.preprocess import Preprocess
 
 def names():
     return ["tiny"]
 
-def offer(name, weights, image_size, file):
+def model_info(name, weights, image_size, file):
     preprocess = Preprocess(image_size or 16)
-    return Offer(f"mine:{name}", {"width": 8}, preprocess, Provenance("mine"))
+    return ModelInfo(f"mine:{name}", {"width": 8}, preprocess, Provenance("mine"))
 
 def build(architecture):
     width = architecture["width"]
@@ -35,7 +35,7 @@ def adapt(state, architecture):
     return dict(state)
 
 def check(name, architecture, preprocess):
-    if architecture != offer(name, None, None, None).architecture:
+    if architecture != model_info(name, None, None, None).architecture:
         raise ValueError("another architecture")
 """
 

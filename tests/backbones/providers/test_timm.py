@@ -24,7 +24,7 @@ from graft.errors import BackboneError, ResourceError
 def test_preprocessing_is_that_of_timms_evaluation(name: str) -> None:
     model = timm.create_model(name)
     theirs = create_transform(**resolve_model_data_config(model), is_training=False)
-    ours = provider.offer(name, None, None, None).preprocess
+    ours = provider.model_info(name, None, None, None).preprocess
     noise = np.random.default_rng(0).integers(256, size=(6, 8, 3), dtype=np.uint8)
     photo = Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
 
@@ -34,12 +34,12 @@ def test_preprocessing_is_that_of_timms_evaluation(name: str) -> None:
 
 
 def test_a_tag_chooses_the_weights_and_their_preprocessing() -> None:
-    dotted = provider.offer("resnet18.tv_in1k", None, None, None)
+    dotted = provider.model_info("resnet18.tv_in1k", None, None, None)
 
     assert dotted.name == "timm:resnet18.tv_in1k"
     assert (dotted.preprocess.interpolation, dotted.preprocess.resize) == ("bilinear", 256)
     assert dotted.provenance.source == "https://huggingface.co/timm/resnet18.tv_in1k"
-    assert provider.offer("resnet18", "tv_in1k", None, None).name == dotted.name
+    assert provider.model_info("resnet18", "tv_in1k", None, None).name == dotted.name
 
 
 def test_unknown_names_and_tags_bring_those_there_are() -> None:

@@ -17,19 +17,19 @@ from graft.errors import BackboneError
 
 @pytest.mark.parametrize("name", torchvision.names())
 def test_every_model_has_an_offer_with_a_source_and_a_published_accuracy(name: str) -> None:
-    offer = torchvision.offer(name, None, None, None)
+    model_info = torchvision.model_info(name, None, None, None)
 
-    assert str(offer.provenance.source).startswith("https://download.pytorch.org/")
-    assert 50 < (offer.provenance.top1 or 0) < 90
-    assert offer.preprocess.channels == 3
+    assert str(model_info.provenance.source).startswith("https://download.pytorch.org/")
+    assert 50 < (model_info.provenance.top1 or 0) < 90
+    assert model_info.preprocess.channels == 3
 
 
 def test_weights_that_may_not_be_sold_say_so() -> None:
-    offer = torchvision.offer("vit_h_14", None, None, None)
+    model_info = torchvision.model_info("vit_h_14", None, None, None)
 
-    assert "SWAG" in str(offer.provenance.licence)
-    assert offer.preprocess.image_size == (518, 518)
-    assert offer.preprocess.interpolation == "bicubic"
+    assert "SWAG" in str(model_info.provenance.licence)
+    assert model_info.preprocess.image_size == (518, 518)
+    assert model_info.preprocess.interpolation == "bicubic"
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_weights_that_may_not_be_sold_say_so() -> None:
     [("resnet50-11ad3fa6.pth", 232), ("resnet50-0676ba61.pth", 256), ("mine.safetensors", 256)],
 )
 def test_preprocessing_follows_the_name_of_a_published_file(file: str, resize: int) -> None:
-    assert torchvision.offer("resnet50", None, None, Path(file)).preprocess.resize == resize
+    assert torchvision.model_info("resnet50", None, None, Path(file)).preprocess.resize == resize
 
 
 def test_weights_named_for_a_file_decide_its_preprocessing() -> None:
-    offer = torchvision.offer("resnet50", "IMAGENET1K_V2", None, Path("mine.pth"))
+    model_info = torchvision.model_info("resnet50", "IMAGENET1K_V2", None, Path("mine.pth"))
 
-    assert offer.preprocess.resize == 232
+    assert model_info.preprocess.resize == 232
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
@@ -83,7 +83,9 @@ def test_position_embeddings_follow_the_image_size() -> None:
     small = {"conv_proj.weight": torch.zeros(8, 3, 32, 32)}
     small["encoder.pos_embedding"] = torch.randn(1, 1 + 2 * 2, 8)
 
-    large = torchvision.adapt(small, torchvision.offer("vit_b_32", None, 96, None).architecture)
+    large = torchvision.adapt(
+        small, torchvision.model_info("vit_b_32", None, 96, None).architecture
+    )
 
     embedding = large["encoder.pos_embedding"]
     assert embedding.shape == (1, 1 + 3 * 3, 8)

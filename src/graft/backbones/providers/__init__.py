@@ -34,7 +34,7 @@ SHIPPED_WEIGHTS = {"graft-small": "procedural-1"}
 
 
 @dataclass(frozen=True)
-class Offer:
+class ModelInfo:
     """What a provider knows about one model before anything is built or fetched.
 
     Args:
@@ -59,9 +59,9 @@ class Provider(Protocol):
     def names(self) -> Sequence[str]:
         """Return the names of its architectures, without building any."""
 
-    def offer(
+    def model_info(
         self, name: str, weights: str | None, image_size: int | None, file: Path | None
-    ) -> Offer:
+    ) -> ModelInfo:
         """Return what is known about one model.
 
         Args:
@@ -83,10 +83,10 @@ class Provider(Protocol):
         """Return a published state dict in the form that `build`'s network takes."""
 
     def check(self, name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
-        """Refuse an architecture that `offer` would not have written.
+        """Refuse an architecture that `model_info` would not have written.
 
         It comes from a file that anybody may have edited, and `build` gets it next: every key and
-        every value has to be one that `offer` writes, within limits.
+        every value has to be one that `model_info` writes, within limits.
 
         Args:
             name: What the file calls the model, without the provider.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.providers import SHIPPED_WEIGHTS, Offer
+from graft.backbones.providers import SHIPPED_WEIGHTS, ModelInfo
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
 from graft.structured import canonical, shown
@@ -65,7 +65,7 @@ class GraftSmall(nn.Module):
     what lower stages see, such as textures and colours, is often what another task needs, and the
     last stage no longer tells (Hariharan et al. 2015, arXiv:1411.5752, hypercolumns).
 
-    Made for pictures of 64 pixels, on which it takes 83 million multiply-adds; it runs on any size
+    Made for images of 64 pixels, on which it takes 83 million multiply-adds; it runs on any size
     from 8 pixels on.
 
     Args:
@@ -113,7 +113,7 @@ class GraftSmall(nn.Module):
 
 
 NATIVE = 64
-"""Side in pixels of the pictures that the weights were trained on."""
+"""Side in pixels of the images that the weights were trained on."""
 
 
 def names() -> Sequence[str]:
@@ -121,11 +121,13 @@ def names() -> Sequence[str]:
     return tuple(SHIPPED_WEIGHTS)
 
 
-def offer(name: str, weights: str | None, image_size: int | None, file: Path | None) -> Offer:
-    """Return what is known about a shipped network; see `Provider.offer`.
+def model_info(
+    name: str, weights: str | None, image_size: int | None, file: Path | None
+) -> ModelInfo:
+    """Return what is known about a shipped network; see `Provider.model_info`.
 
     Example:
-        >>> found = offer("graft-small", None, None, None)
+        >>> found = model_info("graft-small", None, None, None)
         >>> found.name, found.preprocess.image_size, found.provenance.licence
         ('graft:graft-small', (64, 64), 'Apache-2.0')
     """
@@ -136,7 +138,7 @@ def offer(name: str, weights: str | None, image_size: int | None, file: Path | N
     published = SHIPPED_WEIGHTS[name]
     if weights not in (None, published):
         raise BackboneError(f"'{name}' has no weights '{weights}'.", f"It has {published}.")
-    return Offer(
+    return ModelInfo(
         name=f"graft:{name}",
         architecture={"name": name},
         preprocess=Preprocess(image_size or NATIVE),
@@ -158,7 +160,7 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
 
 
 def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """Refuse what `offer` does not write; see `Provider.check`."""
+    """Refuse what `model_info` does not write; see `Provider.check`."""
     if name not in names() or canonical(architecture) != canonical({"name": name}):
         raise ValueError(f"{shown(architecture)} is no network that ships with Graft")
 

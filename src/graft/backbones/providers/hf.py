@@ -21,7 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 from transformers.utils import logging
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.providers import Offer
+from graft.backbones.providers import ModelInfo
 from graft.backbones.providers.hf_processor import read_processor
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, DataError, nearest
@@ -73,14 +73,16 @@ def names() -> Sequence[str]:
     return ()
 
 
-def offer(name: str, weights: str | None, image_size: int | None, file: Path | None) -> Offer:
-    """Return what a folder or a repository of the hub says of its model; see `Provider.offer`.
+def model_info(
+    name: str, weights: str | None, image_size: int | None, file: Path | None
+) -> ModelInfo:
+    """Return what a folder or a repository of the hub says of its model; see `Provider.model_info`.
 
     Args:
         name: "google/vit-base-patch16-224", or a folder.
         weights: Branch, tag or commit of the repository.
-        image_size: As in `Provider.offer`.
-        file: As in `Provider.offer`.
+        image_size: As in `Provider.model_info`.
+        file: As in `Provider.model_info`.
     """
     local = Path(name).is_dir()
 
@@ -110,7 +112,7 @@ def offer(name: str, weights: str | None, image_size: int | None, file: Path | N
             f"'{settings}' is not the configuration of an image classifier: {error}.",
             "Save the model again with save_pretrained().",
         ) from error
-    return Offer(
+    return ModelInfo(
         name=f"hf:{Path(name).resolve().name if local else name}",
         architecture={"config": record, "image_size": [preprocess.height, preprocess.width]},
         preprocess=preprocess,
@@ -179,7 +181,7 @@ def _quiet() -> Iterator[None]:
 
 
 def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """Refuse what `offer` does not write; see `Provider.check`."""
+    """Refuse what `model_info` does not write; see `Provider.check`."""
     if set(architecture) != {"config", "image_size"}:
         raise ValueError(f"{shown(architecture)} is not a config and an image size")
     if canonical(architecture["image_size"]) != canonical(preprocess.image_size):

@@ -1,4 +1,4 @@
-"""From an image processor of transformers to a `Preprocess`, proved on a picture."""
+"""From an image processor of transformers to a `Preprocess`, proved on an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graft.structured import parse_json, read_text, shown
 
 INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts
 TOLERANCE = 1.0 / 255  # mean difference; libraries round and filter a little differently
-# What names code, a place, a version or a device, and says nothing about pictures.
+# What names code, a place, a version or a device, and says nothing about images.
 LEFT_OUT = frozenset(
     {
         "_auto_class",
@@ -39,7 +39,7 @@ TYPES = frozenset({"image_processor_type", "feature_extractor_type"})
 TYPE = re.compile(r"[A-Z]\w*(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
 WORD = re.compile(r"\w{1,100}")
 SMALLEST_SHARE = 0.05
-PICTURES = ((197, 131), (90, 160))
+IMAGES = ((197, 131), (90, 160))
 
 
 def read_processor(file: Path) -> Preprocess:
@@ -59,7 +59,7 @@ def read_processor(file: Path) -> Preprocess:
     try:
         processor = _processor(given, file.with_name("config.json"))
         settings = {**given, **processor.to_dict()}
-        wanted = [_run(processor, picture) for picture in _pictures()]
+        wanted = [_run(processor, image) for image in _images()]
     except Exception as error:  # processors check little and fail anywhere
         reason = str(error).strip().partition("\n")[0]
         raise BackboneError(
@@ -68,8 +68,7 @@ def read_processor(file: Path) -> Preprocess:
         ) from error
     for reading in _readings(settings):
         if all(
-            _agree(reading, picture, pixels)
-            for picture, pixels in zip(_pictures(), wanted, strict=True)
+            _agree(reading, image, pixels) for image, pixels in zip(_images(), wanted, strict=True)
         ):
             return reading
     switched_on = [key for key, value in settings.items() if key.startswith("do_") and value]
@@ -81,7 +80,7 @@ def read_processor(file: Path) -> Preprocess:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the settings in a file, of which none can name code or ask for a huge picture."""
+    """Return the settings in a file, of which none can name code or ask for a huge image."""
     try:
         given = parse_json(read_text(file))
         if not isinstance(given, dict):
@@ -170,21 +169,21 @@ def _moments(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[floa
     return tuple(value / scale for value in mean), tuple(value / scale for value in std)
 
 
-def _pictures() -> Iterator[Image.Image]:
-    """Yield smooth colourful pictures, one wide and one tall, without symmetry."""
-    for width, height in PICTURES:
+def _images() -> Iterator[Image.Image]:
+    """Yield smooth colourful images, one wide and one tall, without symmetry."""
+    for width, height in IMAGES:
         coarse = np.random.default_rng(width).integers(256, size=(5, 7, 3), dtype=np.uint8)
         yield Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _run(processor: Any, picture: Image.Image) -> NDArray[np.float32]:
-    pixels = processor(images=picture, return_tensors="np")["pixel_values"]
+def _run(processor: Any, image: Image.Image) -> NDArray[np.float32]:
+    pixels = processor(images=image, return_tensors="np")["pixel_values"]
     first: NDArray[np.float32] = np.asarray(pixels, dtype=np.float32)[0]
     return first
 
 
-def _agree(reading: Preprocess, picture: Image.Image, wanted: NDArray[np.float32]) -> bool:
-    ours = reading.normalize(reading.pixels([reading.view(picture)]))[0].numpy()
+def _agree(reading: Preprocess, image: Image.Image, wanted: NDArray[np.float32]) -> bool:
+    ours = reading.normalize(reading.pixels([reading.view(image)]))[0].numpy()
     if ours.shape != wanted.shape:
         return False
     deviation = np.asarray(reading.std, dtype=np.float32)[:, None, None]

@@ -15,7 +15,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, list_models
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.providers import Offer
+from graft.backbones.providers import ModelInfo
 from graft.backbones.weights import cached_download
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
@@ -35,17 +35,19 @@ def names() -> Sequence[str]:
     return tuple(list_models())
 
 
-def offer(name: str, weights: str | None, image_size: int | None, file: Path | None) -> Offer:
-    """Return what timm knows about a model; see `Provider.offer`.
+def model_info(
+    name: str, weights: str | None, image_size: int | None, file: Path | None
+) -> ModelInfo:
+    """Return what timm knows about a model; see `Provider.model_info`.
 
     Args:
         name: "resnet18", or "resnet18.a1_in1k" with the tag of its weights.
         weights: The tag, where `name` has none.
-        image_size: As in `Provider.offer`.
-        file: As in `Provider.offer`.
+        image_size: As in `Provider.model_info`.
+        file: As in `Provider.model_info`.
 
     Example:
-        >>> found = offer("resnet18.a1_in1k", None, None, None)
+        >>> found = model_info("resnet18.a1_in1k", None, None, None)
         >>> found.name, found.preprocess.resize, found.provenance.licence
         ('timm:resnet18.a1_in1k', 235, 'apache-2.0')
     """
@@ -57,7 +59,7 @@ def offer(name: str, weights: str | None, image_size: int | None, file: Path | N
     options: dict[str, Any] = {"num_classes": facts.num_classes or ANY_CLASSES}
     if facts.fixed_input_size:
         options["img_size"] = [preprocess.height, preprocess.width]
-    return Offer(
+    return ModelInfo(
         name=f"timm:{architecture}" + (f".{facts.tag}" if facts.tag else ""),
         architecture={"name": architecture, "options": options},
         preprocess=preprocess,
@@ -93,8 +95,8 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
     layers = [facts.classifier] if isinstance(facts.classifier, str) else facts.classifier or []
     own = skeleton.state_dict() if skeleton is not None else {}
     heads = tuple(f"{layer}." for layer in layers)
-    trunk = {key for key in own if not (heads and key.startswith(heads))}
-    if trunk and all(key in state and state[key].shape == own[key].shape for key in trunk):
+    backbone = {key for key in own if not (heads and key.startswith(heads))}
+    if backbone and all(key in state and state[key].shape == own[key].shape for key in backbone):
         return dict(state)
     options = dict(architecture["options"])
     if layers and f"{layers[0]}.weight" in state:
@@ -111,7 +113,7 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
 
 
 def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """Refuse what `offer` does not write; see `Provider.check`.
+    """Refuse what `model_info` does not write; see `Provider.check`.
 
     timm takes keyword arguments that name files to load, and names that lead to a hub; none of
     them is among the two options that a model needs.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from graft.backbones.backbone import Provenance
-from graft.backbones.providers import Offer
+from graft.backbones.providers import ModelInfo
 from graft.backbones.weights import cached_download
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError, nearest
@@ -44,14 +44,16 @@ def names() -> Sequence[str]:
     return tuple(models.list_models(module=models))
 
 
-def offer(name: str, weights: str | None, image_size: int | None, file: Path | None) -> Offer:
-    """Return what torchvision knows about a model; see `Provider.offer`.
+def model_info(
+    name: str, weights: str | None, image_size: int | None, file: Path | None
+) -> ModelInfo:
+    """Return what torchvision knows about a model; see `Provider.model_info`.
 
     A local file whose name is that of published weights takes their preprocessing; one with
     another name takes that of the first weights that were published.
 
     Example:
-        >>> found = offer("resnet50", None, None, None)
+        >>> found = model_info("resnet50", None, None, None)
         >>> found.name, found.provenance.weights, found.preprocess.image_size
         ('torchvision:resnet50', 'IMAGENET1K_V2', (224, 224))
     """
@@ -73,7 +75,7 @@ def offer(name: str, weights: str | None, image_size: int | None, file: Path | N
     )
     if image_size:
         preprocess = preprocess.with_image_size(image_size)
-    return Offer(
+    return ModelInfo(
         name=f"torchvision:{name}",
         architecture={"name": name, "options": _options(name, preprocess)},
         preprocess=preprocess,
@@ -117,7 +119,7 @@ def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[
 
 
 def check(name: str, architecture: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """Refuse what `offer` does not write; see `Provider.check`.
+    """Refuse what `model_info` does not write; see `Provider.check`.
 
     Example:
         >>> check("resnet18", {"name": "resnet18", "weights": "x"}, Preprocess(64))
