@@ -187,3 +187,29 @@ def test_a_taken_folder_is_left_alone(trained):
 def test_resuming_with_other_options_is_refused(trained):
     with pytest.raises(RecipeError, match="other options"):
         pretrain(out=trained.run, resume=True, epochs=9)
+
+
+class FirstEpoch(Callback):
+    """Ends the run after its first epoch, whose mean loss it keeps."""
+
+    def on_epoch_end(self, trainer, line):
+        trainer.stop, self.loss = True, line["loss"]
+
+
+@pytest.mark.parametrize(
+    ("options", "loss"),
+    [
+        ({"method": "supervised"}, 10.525145),
+        ({"method": "simclr"}, 3.414447),
+        ({"method": "supervised", "augment": "basic", "optimizer": "sgd", "lr": 0.05,
+          "schedule": "cosine", "warmup": 1}, 10.591540),
+        ({"method": "supervised", "taught": 64, "clip": 1.0, "pictures": 70}, 10.302501),
+    ],
+)  # fmt: skip
+def test_the_first_steps_are_those_of_the_loop_that_made_the_shipped_weights(
+    options, loss, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("graft.pretraining.monitor.MEASURED", 16)
+    first = FirstEpoch()
+    pretrain(out=tmp_path / "run", callbacks=[first], **{**GENERATED, "epochs": 3, **options})
+    assert first.loss == pytest.approx(loss, rel=1e-3)
