@@ -73,12 +73,13 @@ def test_what_a_callback_is_told_of_an_epoch_is_saved_already(make_trainer, tmp_
     make_trainer(folder=tmp_path / "r", trainer={"callbacks": [Looks()]}).train()
 
 
-def test_a_callback_may_end_the_run_after_an_epoch(make_trainer):
+@pytest.mark.parametrize("strategy", ["full", "gradual"])
+def test_a_callback_may_end_the_run_after_an_epoch(make_trainer, strategy):
     class Enough(Callback):
         def on_batch_end(self, trainer, line):
             trainer.stop = True
 
-    trainer = make_trainer("gradual", epochs=6, trainer={"callbacks": [Enough()]})
+    trainer = make_trainer(strategy, epochs=6, trainer={"callbacks": [Enough()]})
     best = trainer.train()
     assert trainer.position.epoch == 1
     assert best.epoch in (0, 1)

@@ -197,6 +197,26 @@ def test_the_best_result_over_all_phases_is_the_one_that_is_kept(make_trainer):
     assert same(state(trainer), snapshots.states[0][1])
 
 
+def test_the_last_weights_are_kept_where_they_are_asked_for(make_trainer):
+    phase = Phase("all", "gradient", 2, dict.fromkeys((*STAGES, "head"), 20.0))
+    solve = Phase("head", "solve", 0, {"head": 1.0})
+    trainer, snapshots = watched(make_trainer, plan=Plan("custom", STAGES, (solve, phase), 2))
+    trainer.keep = "last"
+    assert trainer.train().epoch == 0, "the second phase wrecks the network"
+    assert same(state(trainer), snapshots.states[-1][1])
+
+
+def test_every_epoch_draws_its_own_drop_out(make_trainer):
+    seeds = []
+
+    class Seeds(Callback):
+        def on_epoch_begin(self, trainer, epoch):
+            seeds.append(torch.initial_seed())
+
+    make_trainer(epochs=3, seed=5, trainer={"callbacks": [Seeds()]}).train()
+    assert seeds == [5 * 1_000_003 + epoch for epoch in (1, 2, 3)]
+
+
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(make_trainer, strategy):
     runs = []
