@@ -136,7 +136,7 @@ def test_a_finished_run_is_not_trained_again(trained):
         ({"method": "simclr", "augment": "none"}, "two augmented views"),
         ({"start": "random", "weights": "w.safetensors"}, "--start random excludes --weights"),
         ({"method": "byol"}, "method.name"),
-        ({"pictres": 3}, "images"),
+        ({"imagse": 3}, "images"),
         ({**FEW, "waves": 0, "superformulas": 0, "rosettes": 0, "fractals": 0, "strokes": 0,
           "glyphs": False}, "nothing to draw"),
         ({"images": 64}, "do not fill a batch of 128"),
@@ -203,7 +203,7 @@ class FirstEpoch(Callback):
         ({"method": "simclr"}, 3.414447),
         ({"method": "supervised", "augment": "basic", "optimizer": "sgd", "lr": 0.05,
           "schedule": "cosine", "warmup": 1}, 10.591540),
-        ({"method": "supervised", "taught": 64, "clip": 1.0, "pictures": 70}, 10.302501),
+        ({"method": "supervised", "taught": 64, "clip": 1.0, "images": 70}, 10.302501),
     ],
 )  # fmt: skip
 def test_the_first_steps_are_those_of_the_loop_that_made_the_shipped_weights(
