@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graft.workflows.predict import predict
     from graft.workflows.pretrain import Pretrained, pretrain
     from graft.workflows.zoo import zoo
-    from graft.zoo.catalogue import Entry
+    from graft.zoo.catalogue import ZooEntry
     from graft.zoo.description import describe
 
 _ROOMS = {
@@ -95,7 +95,7 @@ _ROOMS = {
         "pretrain",
     ),
     "graft.workflows.zoo": ("zoo",),
-    "graft.zoo.catalogue": ("Entry",),
+    "graft.zoo.catalogue": ("ZooEntry",),
     "graft.zoo.description": ("describe",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -106,7 +106,6 @@ __all__ = [
     "Classification",
     "Classifier",
     "CrossEntropy",
-    "Entry",
     "Fit",
     "LinearHead",
     "Loader",
@@ -124,6 +123,7 @@ __all__ = [
     "StrategyOptions",
     "Task",
     "Trainer",
+    "ZooEntry",
     "__version__",
     "assign_splits",
     "augmentation",

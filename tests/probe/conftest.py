@@ -10,11 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
-from graft.probe.design import Rows
+from graft.probe.design import WeightedSamples
 
-MakeClouds = Callable[..., Rows]
-Fit = Callable[[Rows, float], tuple[np.ndarray, np.ndarray]]
-HeldOutLoss = Callable[[Rows, np.ndarray, float], float]
+MakeClouds = Callable[..., WeightedSamples]
+Fit = Callable[[WeightedSamples, float], tuple[np.ndarray, np.ndarray]]
+HeldOutLoss = Callable[[WeightedSamples, np.ndarray, float], float]
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def make_clouds() -> MakeClouds:
         noise: float = 1.0,
         views: int = 1,
         balanced: bool = False,
-    ) -> Rows:
+    ) -> WeightedSamples:
         rng = np.random.default_rng(seed)
         labels = np.arange(classes).repeat(images)
         if balanced:  # unequal classes
@@ -40,12 +40,12 @@ def make_clouds() -> MakeClouds:
         away = rng.standard_normal((classes, width))[labels]
         x = (away + noise * rng.standard_t(5, away.shape)) * np.logspace(-2, 2, width) + 5
         clean = np.arange(len(labels)) % views == 0
-        return Rows(x.astype(np.float32), labels, classes, groups, clean, balanced)
+        return WeightedSamples(x.astype(np.float32), labels, classes, groups, clean, balanced)
 
     return make
 
 
-def weigh(rows: Rows, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weigh(rows: WeightedSamples, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return shares of groups, and weights, by the definition."""
     shares = np.array([1 / (kept & (rows.groups == group)).sum() for group in rows.groups[kept]])
     labels = rows.labels[kept]
@@ -61,7 +61,7 @@ def weigh(rows: Rows, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def oracle_fit() -> Fit:
     """Fit rows with scikit-learn; softmax weights and intercepts for the features as they are."""
 
-    def fit(rows: Rows, C: float) -> tuple[np.ndarray, np.ndarray]:
+    def fit(rows: WeightedSamples, C: float) -> tuple[np.ndarray, np.ndarray]:
         shares, weights = weigh(rows, np.ones(len(rows.labels), bool))
         x = rows.features.astype(np.float64)
         scaler = StandardScaler().fit(x, sample_weight=shares)
@@ -80,7 +80,7 @@ def oracle_fit() -> Fit:
 def oracle_held_out_loss() -> HeldOutLoss:
     """Cross-validate with scikit-learn, scaler and classifier fitted in each fold anew."""
 
-    def held_out_loss(rows: Rows, fold: np.ndarray, C: float) -> float:
+    def held_out_loss(rows: WeightedSamples, fold: np.ndarray, C: float) -> float:
         x = rows.features.astype(np.float64)
         measured = rows.clean & (fold >= 0)
         weights_measured = np.zeros(len(fold))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graft.probe import design, search
 from graft.probe import search as probe
-from graft.probe.design import Rows
+from graft.probe.design import WeightedSamples
 from graft.probe.search import CS, fit_probe
 
 CLASSES, SEEDS = st.integers(2, 6), st.integers(0, 99)
@@ -21,9 +21,9 @@ CLASSES, SEEDS = st.integers(2, 6), st.integers(0, 99)
 WIDTHS = st.sampled_from([3, 200])
 
 
-def plain(rows: Rows, **changes: object) -> Rows:
-    fields = {name: getattr(rows, name) for name in Rows.__dataclass_fields__}
-    return Rows(**{**fields, **changes})
+def plain(rows: WeightedSamples, **changes: object) -> WeightedSamples:
+    fields = {name: getattr(rows, name) for name in WeightedSamples.__dataclass_fields__}
+    return WeightedSamples(**{**fields, **changes})
 
 
 @settings(deadline=None, max_examples=30)
@@ -95,7 +95,7 @@ def test_features_that_are_rarely_active_do_not_mislead_the_search():
     x[:, 250:] = 0
     for column in range(250, 300):
         x[rng.choice(600, 2), column] = rng.uniform(1, 100, 2) * [1, 0.01]
-    rows = Rows(x, y, 2, np.arange(600), np.ones(600, bool), False)
+    rows = WeightedSamples(x, y, 2, np.arange(600), np.ones(600, bool), False)
     quick = fit_probe(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "ROUGH", 1e-10)
@@ -154,7 +154,7 @@ def test_memory_beyond_the_features_is_about_one_copy(monkeypatch):
     monkeypatch.setattr(probe, "_DOUBLE_ELEMENTS", 0)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((40_000, 256), np.float32), rng.integers(2, size=40_000)
-    rows = Rows(x, y, 2, np.arange(40_000), np.ones(40_000, bool), False)
+    rows = WeightedSamples(x, y, 2, np.arange(40_000), np.ones(40_000, bool), False)
     tracemalloc.start()
     fit_probe(rows, Cs=[1e-4, 1e-3])
     _, most = tracemalloc.get_traced_memory()
@@ -166,9 +166,9 @@ def test_solving_loads_neither_torch_nor_scikit_learn_nor_scipy():
     code = (
         "import sys, numpy as np\n"
         "from graft.probe.search import fit_probe\n"
-        "from graft.probe.design import Rows\n"
+        "from graft.probe.design import WeightedSamples\n"
         "x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2\n"
-        "fit_probe(Rows(x, y, 2, np.arange(40), np.ones(40, bool), True))\n"
+        "fit_probe(WeightedSamples(x, y, 2, np.arange(40), np.ones(40, bool), True))\n"
         "print({'torch', 'sklearn', 'scipy'} & set(sys.modules))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ def names(**conditions) -> list[str]:
 
 
 def test_the_zoo_is_a_list_of_entries():
-    assert all(isinstance(entry, graft.Entry) for entry in graft.zoo())
+    assert all(isinstance(entry, graft.ZooEntry) for entry in graft.zoo())
 
 
 @pytest.mark.parametrize("blocked", ["torch", "torchvision", "timm", "numpy", "PIL"])

@@ -7,17 +7,17 @@ import dataclasses
 import pytest
 
 from graft.backbones.providers import find_provider
-from graft.zoo.catalogue import Entry, all_entries, find
+from graft.zoo.catalogue import ZooEntry, all_entries, find
 
 ENTRIES = all_entries()
 FACTS = [
     field.name
-    for field in dataclasses.fields(Entry)
+    for field in dataclasses.fields(ZooEntry)
     if field.name not in ("name", "family", "source", "sources")
 ]
 
 
-def of(provider: str) -> list[Entry]:
+def of(provider: str) -> list[ZooEntry]:
     return [entry for entry in ENTRIES if entry.provider == provider]
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeAlias
 
 from graft.data.decode import identify
-from graft.data.layout import SPLIT_NAMES, Entry, Listing, label_of
+from graft.data.layout import SPLIT_NAMES, LabelledFile, Listing, label_of
 from graft.data.read import UnreadableError
 from graft.errors import DataError
 from graft.files import wrap_os_errors
@@ -151,7 +151,9 @@ def read_back(target: Path) -> Listing | None:
         raise DataError(
             f"The cached images in '{target}' cannot be read: {error}.", "Remove that folder."
         ) from error
-    entries = [Entry(target / path, label, split) for path, label, split in document["entries"]]
+    entries = [
+        LabelledFile(target / path, label, split) for path, label, split in document["entries"]
+    ]
     return Listing(entries, document["notes"])
 
 

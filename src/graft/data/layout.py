@@ -159,7 +159,7 @@ SPLIT_NAMES = {
 }
 
 
-class Entry(NamedTuple):
+class LabelledFile(NamedTuple):
     """An image file, what it shows, its split ("" while undecided) and its group ("" for none)."""
 
     path: Path
@@ -171,7 +171,7 @@ class Entry(NamedTuple):
 class Listing(NamedTuple):
     """The images that a source names, what was left out, in words, and the task of the labels."""
 
-    entries: list[Entry]
+    entries: list[LabelledFile]
     notes: list[str]
     task: str = CLASSIFICATION
 
@@ -217,9 +217,9 @@ def label_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _classes(folder: Path, split: str) -> list[Entry]:
+def _classes(folder: Path, split: str) -> list[LabelledFile]:
     return [
-        Entry(image, label_of(group.name), split)
+        LabelledFile(image, label_of(group.name), split)
         for group in subfolders(folder)
         for image in images_below(group)
     ]
@@ -332,7 +332,9 @@ class _Table:
             if any(_cell(row, index) in ("0", "1") for _, row in self.rows)
         }
 
-    def entry(self, number: int, row: list[str], target: Callable[[int, list[str]], str]) -> Entry:
+    def entry(
+        self, number: int, row: list[str], target: Callable[[int, list[str]], str]
+    ) -> LabelledFile:
         """Return what one row says."""
         path, split = self.cell(row, "path"), self.cell(row, "split")
         if not path:
@@ -351,7 +353,7 @@ class _Table:
                 "Save the table in UTF-8.",
             )
         absolute = Path(os.path.normpath(self.table.parent / path))
-        return Entry(
+        return LabelledFile(
             absolute, label, SPLIT_NAMES.get(split.casefold(), ""), self.cell(row, "group")
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graft.data.decode import examine
 from graft.data.hub_dataset import hub_name, is_saved_dataset, read_hub_dataset, read_saved_dataset
-from graft.data.layout import Entry, Listing, images_below, read_folder, read_table
+from graft.data.layout import LabelledFile, Listing, images_below, read_folder, read_table
 from graft.data.manifest import Manifest, Sample
 from graft.errors import DataError
 from graft.files import readable_path
@@ -91,11 +91,11 @@ def _listing(source: str) -> Listing:
     )
 
 
-def _samples(entries: list[Entry], pixels: bool) -> list[Sample]:
+def _samples(entries: list[LabelledFile], pixels: bool) -> list[Sample]:
     return [_sample(entry, pixels) for entry in entries]
 
 
-def _sample(entry: Entry, pixels: bool) -> Sample:
+def _sample(entry: LabelledFile, pixels: bool) -> Sample:
     width, height, state, sha256 = examine(entry.path, pixels=pixels)
     facts = (entry.label, entry.split, sha256, width, height, state, entry.group)
     return Sample(entry.path.as_posix(), *facts)

@@ -14,7 +14,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Rows:
+class WeightedSamples:
     """Features with their labels and owners.
 
     Args:
@@ -39,11 +39,11 @@ class Rows:
         """G, the number of groups."""
         return int(self.groups.max()) + 1
 
-    def only(self, kept: NDArray[np.intp]) -> Rows:
+    def only(self, kept: NDArray[np.intp]) -> WeightedSamples:
         """Return some of the rows."""
         _, groups = np.unique(self.groups[kept], return_inverse=True)
         rest = (self.features[kept], self.labels[kept], self.classes)
-        return Rows(*rest, groups, self.clean[kept], self.balanced)
+        return WeightedSamples(*rest, groups, self.clean[kept], self.balanced)
 
     def shares(self, kept: NDArray[np.bool_]) -> Array:
         """Return the share of each kept row in its group, 0 for others, (N,)."""
@@ -84,7 +84,7 @@ class Rows:
             fold[order] = np.arange(len(order)) % count
         return fold[self.groups]
 
-    def draw(self, images: int, seed: int) -> Rows:
+    def draw(self, images: int, seed: int) -> WeightedSamples:
         """Draw about so many groups, every class in proportion, seeded."""
         share = images / self.images
         drawn = np.zeros(self.images, bool)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from graft.probe.design import Design, Rows
+from graft.probe.design import Design, WeightedSamples
 from graft.probe.lbfgs import Array, Which, minimise
 from graft.probe.softmax import CURVATURE, HELD_LOSS, SoftmaxLoss, find_temperature
 
@@ -127,7 +127,7 @@ class Probe:
 
 
 def fit_probe(
-    rows: Rows,
+    samples: WeightedSamples,
     *,
     seed: int = 0,
     Cs: Sequence[float] = CS,
@@ -137,25 +137,25 @@ def fit_probe(
     """Fit a linear probe; `graft.probe.solve.solve` says how.
 
     Args:
-        rows: What to learn from.
+        samples: What to learn from.
         seed: Of the folds, and of the images drawn where there are many.
-        Cs: Inverse L2 Cs C to try.
+        Cs: Values of C to try, the inverse of the L2 penalty, as in scikit-learn.
         folds: Most folds.
         calibrate: Divide the logits by the temperature that the held-out rows ask for.
     """
     grid = sorted(set(Cs))
-    many = rows.images > SEARCH_IMAGES and len(grid) > 1
-    drawn = rows.draw(SEARCH_IMAGES, seed) if many else rows
+    many = samples.images > SEARCH_IMAGES and len(grid) > 1
+    drawn = samples.draw(SEARCH_IMAGES, seed) if many else samples
     design = _design(drawn)
     fold = drawn.folds(folds, seed)
     if len(grid) == 1 or fold.max() < 0:
-        zeros = np.zeros((rows.classes, rows.features.shape[1]))
+        zeros = np.zeros((samples.classes, samples.features.shape[1]))
         choice = _Choice(grid[len(grid) // 2], {}, 1.0, zeros, zeros[:, 0])
     else:
         choice = _choose(drawn, design, fold, grid, calibrate)
     if many:
-        design = _design(rows)
-    weight, bias = _fit_all(rows, design, choice)
+        design = _design(samples)
+    weight, bias = _fit_all(samples, design, choice)
     return Probe(
         weight / choice.temperature,
         bias / choice.temperature,
@@ -180,22 +180,26 @@ class _Choice:
     bias: Array
 
 
-def _design(rows: Rows) -> Design:
-    return Design.of(rows.features, rows.shares(np.ones(len(rows.labels), bool)))
+def _design(samples: WeightedSamples) -> Design:
+    return Design.of(samples.features, samples.shares(np.ones(len(samples.labels), bool)))
 
 
 def _choose(
-    rows: Rows, design: Design, fold: NDArray[np.intp], grid: Sequence[float], calibrate: bool
+    samples: WeightedSamples,
+    design: Design,
+    fold: NDArray[np.intp],
+    grid: Sequence[float],
+    calibrate: bool,
 ) -> _Choice:
     held_out = [fold == number for number in range(fold.max() + 1)]
-    measured = rows.weights(rows.clean & (fold >= 0))
-    features, scales = design.inside(np.stack([rows.shares(~held) for held in held_out]))
+    measured = samples.weights(samples.clean & (fold >= 0))
+    features, scales = design.inside(np.stack([samples.shares(~held) for held in held_out]))
     kind = design.columns.dtype.type
     loss = SoftmaxLoss(
         features,
-        rows.labels,
-        rows.classes,
-        train=np.stack([rows.weights(~held) for held in held_out]).astype(kind),
+        samples.labels,
+        samples.classes,
+        train=np.stack([samples.weights(~held) for held in held_out]).astype(kind),
         held=np.stack([measured * held for held in held_out]).astype(kind),
         scale=scales.astype(kind),
         kind=kind,
@@ -219,14 +223,14 @@ def _temperature(loss: SoftmaxLoss, path: Path) -> float:
     return find_temperature(*(np.concatenate(parts) for parts in (logits, labels, weights)))
 
 
-def _fit_all(rows: Rows, design: Design, choice: _Choice) -> tuple[Array, Array]:
+def _fit_all(samples: WeightedSamples, design: Design, choice: _Choice) -> tuple[Array, Array]:
     """Fit all rows at the chosen C, in double precision."""
     small = design.columns.size <= _DOUBLE_ELEMENTS
-    weights = rows.weights(np.ones(len(rows.labels), bool))[None]
+    weights = samples.weights(np.ones(len(samples.labels), bool))[None]
     loss = SoftmaxLoss(
         design.columns.astype(np.float64, copy=False) if small else design.columns,
-        rows.labels,
-        rows.classes,
+        samples.labels,
+        samples.classes,
         train=weights,
         held=np.zeros_like(weights),
         scale=np.ones((1, design.columns.shape[1])),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graft.errors import DataError
 from graft.heads.linear import LinearHead
-from graft.probe.design import Rows
+from graft.probe.design import WeightedSamples
 from graft.probe.search import CS, fit_probe
 
 
@@ -118,7 +118,7 @@ def solve(
             "Mark the rows of images as they are, on which a loss may be measured.",
         )
     owner = np.arange(len(y)) if groups is None else groups.numpy()
-    rows = Rows(
+    samples = WeightedSamples(
         x,
         y,
         classes,
@@ -126,7 +126,7 @@ def solve(
         np.ones(len(y), bool) if clean is None else clean.numpy(),
         balanced,
     )
-    probe = fit_probe(rows, seed=seed, Cs=Cs, folds=folds, calibrate=calibrate)
+    probe = fit_probe(samples, seed=seed, Cs=Cs, folds=folds, calibrate=calibrate)
     return Solution(
         torch.from_numpy(probe.weight).float(),
         torch.from_numpy(probe.bias).float(),

@@ -23,7 +23,7 @@ def print_zoo(entries: Sequence[dict[str, Any]], uses: Sequence[str], console: C
     """Print the table of models; a narrow one shows what they suit by initials.
 
     Args:
-        entries: The entries of the zoo as `Entry.to_dict` gives them.
+        entries: The entries of the zoo as `ZooEntry.to_dict` gives them.
         uses: Every use that there is, in the order to show them.
         console: Where to print.
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from graft.errors import RecipeError, nearest
-from graft.zoo.catalogue import PURPOSES, Entry, all_entries
+from graft.zoo.catalogue import PURPOSES, ZooEntry, all_entries
 
 # Each sorts what people look for to the top, and models whose fact is unknown to the end.
-SORTS: Mapping[str, Callable[[Entry], Any]] = {
+SORTS: Mapping[str, Callable[[ZooEntry], Any]] = {
     "name": lambda entry: (entry.provider != "torchvision", _natural(entry.name)),
     "top1": lambda entry: -(entry.top1 or 0),
     "params": lambda entry: entry.parameters,
@@ -31,7 +31,7 @@ def zoo(
     min_top1: float | None = None,
     suits: str | None = None,
     sort: str = "name",
-) -> list[Entry]:
+) -> list[ZooEntry]:
     """Return the models of the zoo that fit every condition.
 
     Args:

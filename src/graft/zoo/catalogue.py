@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Facts(Protocol):
-    """The facts that the rules look at; see `Entry`."""
+    """The facts that the rules look at; see `ZooEntry`."""
 
     @property
     def parameters(self) -> int:
@@ -83,7 +83,7 @@ def purposes_of(model: Facts) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ZooEntry:
     """A model of the zoo. A fact that its provider does not publish is None.
 
     Args:
@@ -153,14 +153,14 @@ class Entry:
         return {**facts, "provider": self.provider, "suits": list(self.suits), "sources": sources}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Entry:
+    def from_dict(cls, data: Mapping[str, Any]) -> ZooEntry:
         """Return the entry that a line of the file of facts describes."""
         facts = {field.name: data[field.name] for field in fields(cls)}
         return cls(**{**facts, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
 
 
 @cache
-def all_entries() -> tuple[Entry, ...]:
+def all_entries() -> tuple[ZooEntry, ...]:
     """Return every model of the zoo: provider by provider, family by family.
 
     Example:
@@ -168,10 +168,10 @@ def all_entries() -> tuple[Entry, ...]:
         80
     """
     text = files(__package__).joinpath("facts.json").read_text(encoding="utf-8")
-    return tuple(Entry.from_dict(facts) for facts in json.loads(text)["models"])
+    return tuple(ZooEntry.from_dict(facts) for facts in json.loads(text)["models"])
 
 
-def find(name: str, weights: str | None = None) -> Entry | None:
+def find(name: str, weights: str | None = None) -> ZooEntry | None:
     """Return the facts of a model, None if the zoo has none.
 
     Args:

@@ -18,7 +18,7 @@ from graft.config import Recipe
 from graft.download import offline, promised_hash, staying_offline
 from graft.errors import ResourceError
 from graft.strategies.priors import PRIORS
-from graft.zoo.catalogue import Entry, all_entries
+from graft.zoo.catalogue import ZooEntry, all_entries
 from graft.zoo.machine import Machine, reachable, this_machine
 from graft.zoo.recognize import recognise_weights
 from graft.zoo.suggest import fits, is_open, seconds_for
@@ -122,14 +122,14 @@ def choose_for_images(
 class _Rival:
     """A published network, and what it would cost here."""
 
-    def __init__(self, entry: Entry, seconds: float) -> None:
+    def __init__(self, entry: ZooEntry, seconds: float) -> None:
         self.entry, self.seconds = entry, seconds
         self.name = entry.name.removeprefix(f"{DEFAULT}:")
         self.top1 = entry.top1 or 0.0
         self.cached = _is_cached(entry)
 
 
-def _seconds(entry: Entry, images: int, image_size: int | None, machine: Machine) -> float:
+def _seconds(entry: ZooEntry, images: int, image_size: int | None, machine: Machine) -> float:
     """Estimate the time for the features; the cost of convolutions goes with the area."""
     enlarged = (image_size or entry.image_size) / entry.image_size
     return seconds_for(entry, images, PRIORS[0], machine) * enlarged**2
@@ -158,7 +158,7 @@ def _in_order(rivals: list[_Rival], best: _Rival | None) -> Iterator[_Rival]:
     yield from sorted(slower, key=lambda rival: rival.seconds)
 
 
-def _is_cached(entry: Entry, *, whole: bool = False) -> bool:
+def _is_cached(entry: ZooEntry, *, whole: bool = False) -> bool:
     """Whether the weights are there; with `whole`, whether they are what they should be."""
     try:
         with staying_offline():
@@ -168,7 +168,7 @@ def _is_cached(entry: Entry, *, whole: bool = False) -> bool:
     return True
 
 
-def _fetch(entry: Entry) -> str:
+def _fetch(entry: ZooEntry) -> str:
     """Download weights; return in words what was in the way, "" for nothing."""
     host = urlsplit(entry.url).hostname
     if not reachable(entry.url, TIMEOUT):

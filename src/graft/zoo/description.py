@@ -20,7 +20,7 @@ from graft.backbones.trace import BATCH, Call, is_spatial, run, trace
 from graft.data.preprocess import Preprocess
 from graft.errors import BackboneError
 from graft.host import isolated
-from graft.zoo.catalogue import Entry, find
+from graft.zoo.catalogue import ZooEntry, find
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -240,7 +240,7 @@ class Description:
     grad_cam: GradCamLayer
     preprocess: Preprocess
     provenance: Provenance
-    facts: Entry | None
+    facts: ZooEntry | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-ready data."""

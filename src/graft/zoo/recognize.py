@@ -11,7 +11,7 @@ from graft.backbones.recognize import recognise
 from graft.backbones.saved import BODY
 from graft.backbones.weights import read_state
 from graft.errors import BackboneError
-from graft.zoo.catalogue import Entry, all_entries
+from graft.zoo.catalogue import ZooEntry, all_entries
 
 PROVIDERS = ("graft", DEFAULT, "timm")
 """Whose networks are compared, in this order."""
@@ -77,6 +77,6 @@ def narrowed(name: str, numbers: int) -> Provider:
     return cast("Provider", alike)
 
 
-def _numbers(entry: Entry) -> float:
+def _numbers(entry: ZooEntry) -> float:
     """Return how many numbers the published file holds, statistics and auxiliary parts included."""
     return max(entry.parameters, (entry.file_mb or 0) * 2**20 / BYTES)

@@ -17,7 +17,7 @@ from graft.data.manifest import Manifest
 from graft.data.scan import scan
 from graft.errors import DataError
 from graft.strategies.priors import PRIORS, Prior, lighter, prior_for
-from graft.zoo.catalogue import Entry, all_entries
+from graft.zoo.catalogue import ZooEntry, all_entries
 from graft.zoo.machine import Machine, this_machine
 
 BYTES = 4  # per number in float32
@@ -65,7 +65,7 @@ class Suggestion:
         reasons: Why, in sentences.
     """
 
-    entry: Entry
+    entry: ZooEntry
     role: str
     strategy: str
     seconds: float
@@ -126,7 +126,7 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
     left = [entry for entry in all_entries() if is_open(entry)]
     found: list[Suggestion] = []
 
-    def add(entry: Entry, role: str, prior: Prior, reason: str) -> None:
+    def add(entry: ZooEntry, role: str, prior: Prior, reason: str) -> None:
         left.remove(entry)
         seconds = seconds_for(entry, images, prior, machine)
         reasons = (reason, _why_time(entry, images, prior, seconds), _why_terms(entry))
@@ -153,22 +153,22 @@ def choose(images: int, machine: Machine) -> list[Suggestion]:
     return found
 
 
-def is_open(entry: Entry) -> bool:
+def is_open(entry: ZooEntry) -> bool:
     """Whether a model has a published accuracy and a licence that allows commercial use."""
     return entry.top1 is not None and entry.licence is not None and "-NC" not in entry.licence
 
 
-def fits(entry: Entry, prior: Prior, machine: Machine) -> bool:
+def fits(entry: ZooEntry, prior: Prior, machine: Machine) -> bool:
     """Whether training a model in the way of a prior fits into the machine's memory."""
     return entry.parameters * BYTES * prior.copies <= machine.memory * MEMORY_SHARE
 
 
-def seconds_for(entry: Entry, images: int, prior: Prior, machine: Machine) -> float:
+def seconds_for(entry: ZooEntry, images: int, prior: Prior, machine: Machine) -> float:
     """Return the estimated time to train a model on so many images in the way of a prior."""
     return images * prior.passes * entry.gflops * 1e9 / (machine.speed * SPEED_SHARE)
 
 
-def _why_best(entry: Entry, rivals: int, role: Role) -> str:
+def _why_best(entry: ZooEntry, rivals: int, role: Role) -> str:
     best = f"the best of {rivals}" if rivals > 1 else "the only one"
     purpose = " or ".join(f"'{name}'" for name in role.suits)
     return (
@@ -176,12 +176,12 @@ def _why_best(entry: Entry, rivals: int, role: Role) -> str:
     )
 
 
-def _why_time(entry: Entry, images: int, prior: Prior, seconds: float) -> str:
+def _why_time(entry: ZooEntry, images: int, prior: Prior, seconds: float) -> str:
     once = "Features once" if prior.passes == 1 else f"Training ({prior.passes} passes)"
     return f"{once} over {images:,} images at {entry.gflops:.3g} GFLOPs: about {_time(seconds)}."
 
 
-def _why_terms(entry: Entry) -> str:
+def _why_terms(entry: ZooEntry) -> str:
     return f"{entry.file_mb:,.0f} MB to fetch, {entry.licence}."
 
 

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.probe.design import FEWEST, Rows
+from graft.probe.design import FEWEST, WeightedSamples
 
 SEEDS = st.integers(0, 99)
 
 
-def make(counts: list[int], views: list[int], balanced: bool = False) -> Rows:
-    """Rows of so many images of each class; image i has views[i % len(views)] rows."""
+def make(counts: list[int], views: list[int], balanced: bool = False) -> WeightedSamples:
+    """Samples: so many images of each class; image i has views[i % len(views)] rows."""
     per_image = np.resize(views, sum(counts))
     labels = np.arange(len(counts)).repeat(counts).repeat(per_image)
     groups = np.arange(sum(counts)).repeat(per_image)
     order = np.random.default_rng(0).permutation(len(labels))
     everything = np.ones(len(labels), bool)
     x = np.arange(len(labels), dtype=np.float32)[:, None]
-    return Rows(x, labels[order], len(counts), groups[order], everything, balanced)
+    return WeightedSamples(x, labels[order], len(counts), groups[order], everything, balanced)
 
 
 COUNTS = st.lists(st.integers(1, 12), min_size=2, max_size=5)
