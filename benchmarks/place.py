@@ -59,18 +59,25 @@ class Place:
         """Return a path in the scratch folder at which there is nothing yet."""
         return self.scratch / f"{name}-{next(self._numbers)}"
 
-    def graft(self, *flags: str, cache: Path | None = None, data: Path | None = None) -> Finished:
+    def graft(
+        self,
+        *flags: str,
+        cache: Path | None = None,
+        data: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Finished:
         """Run `graft fit` as a user does.
 
         Args:
             flags: Besides the images, the backbone and its weights.
             cache: Graft's cache folder; None takes a fresh, empty one.
             data: Images instead of the place's own.
+            settings: Further environment variables.
         """
         command = [sys.executable, "-m", "graft", "fit", str(data or self.data), "--json"]
         command += ["--backbone", BACKBONE, "--weights", str(self.weights)]
         out = self.new_folder("run")
-        return self._run([*command, "--out", str(out), *flags], cache)
+        return self._run([*command, "--out", str(out), *flags], cache, settings)
 
     def command(self, *arguments: str) -> Finished:
         """Run `graft` with other arguments."""
@@ -89,9 +96,12 @@ class Place:
         where = ["--data", str(self.data), "--weights", str(self.weights)]
         return self._run([sys.executable, str(script), *where, *flags], cache)
 
-    def _run(self, command: list[str], cache: Path | None) -> Finished:
+    def _run(
+        self, command: list[str], cache: Path | None, settings: Mapping[str, str] | None = None
+    ) -> Finished:
         kept = cache or self.new_folder("cache")
-        return run(command, environment(os.environ, self.scratch, kept), self.scratch)
+        variables = {**environment(os.environ, self.scratch, kept), **(settings or {})}
+        return run(command, variables, self.scratch)
 
 
 def environment(given: Mapping[str, str], scratch: Path, cache: Path) -> dict[str, str]:
@@ -104,7 +114,7 @@ def environment(given: Mapping[str, str], scratch: Path, cache: Path) -> dict[st
     kept = {
         name: value
         for name, value in given.items()
-        if not name.startswith(("GRAFT_", "OMP_", "MKL_")) and name != "PYTHONWARNINGS"
+        if not name.startswith(("GRAFT_", "OMP_", "GOMP_", "MKL_")) and name != "PYTHONWARNINGS"
     }
     return {
         **kept,

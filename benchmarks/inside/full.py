@@ -47,7 +47,7 @@ def main() -> None:
     )
     train = InTurns(
         manifest.subset("train"),
-        manifest.classes,
+        classifier.task,
         classifier.backbone.preprocess,
         batch_size=recipe.batch_size,
         augmentation=augmentation("basic"),

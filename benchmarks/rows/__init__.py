@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.row import Row
 from benchmarks.rows import (
     again,
+    busy,
     extraction,
     five,
     full,
@@ -31,6 +32,7 @@ ROWS: tuple[Row, ...] = (
     memory.ROW,
     start_up.ROW,
     predictor.ROW,
+    busy.ROW,
     ladder.ROW,
     views.ROW,
     no_gain.ROW,

@@ -21,7 +21,7 @@ def findings(place: Place) -> list[Finding]:
     )
     wanted = (
         ("help", "graft --help, whole process", 0.3, lambda one: one.seconds),
-        ("batch", "from nothing to the first batch", 3.0, lambda one: one.said["at"] - one.started),
+        ("batch", "from nothing to the first batch", 3.5, lambda one: one.said["at"] - one.started),
     )
     return [
         Finding(

@@ -12,7 +12,7 @@ from benchmarks.rows import ROWS, again, full, memory, peers, start_up, tutorial
 class Fake(Place):
     """A place in which every contestant takes as long as it is told."""
 
-    def graft(self, *flags, cache=None, data=None):
+    def graft(self, *flags, cache=None, data=None, settings=None):
         again = cache is not None and cache.exists()
         if cache is not None:
             cache.mkdir(parents=True, exist_ok=True)

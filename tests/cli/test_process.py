@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from graft.cli import process
+
 GRAFT = [sys.executable, "-m", "graft"]
 
 
@@ -223,3 +225,25 @@ def test_help_for_a_reader_who_has_seen_enough_exits_0():
     process.stdout.close()
     _, err = process.communicate()
     assert (process.returncode, err) == (0, "")
+
+
+def test_threads_that_wait_sleep_unless_the_user_chose_how_they_wait(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "any")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    process.sleep_while_waiting()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    process.sleep_while_waiting()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+
+
+def test_the_waiting_policy_is_set_before_torch_is_imported():
+    code = (
+        "import os, sys\n"
+        "from graft.cli import main, process\n"
+        "main.main = lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
+        "process.run()\n"
+    )
+    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
+    assert done.stdout.split() == ["passive", "False"], done.stderr

@@ -19,6 +19,9 @@ INTERRUPTED = 130
 NEW_BEFORE_COLLECTING = 50_000
 """Objects that are made before Python looks for garbage among them; its own default is 700."""
 
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""How threads wait for each other: asleep."""
+
 NOBODY_READS = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 """What the system answers when the other end of a pipe, a terminal or a socket is gone."""
 
@@ -41,6 +44,7 @@ def run() -> None:
         atexit.register(end)  # the first to come is the last to be called: before any other import
         signals.install()
         gc.set_threshold(NEW_BEFORE_COLLECTING)
+        sleep_while_waiting()
         open_streams()
         from graft.cli.main import main
 
@@ -57,6 +61,18 @@ def run() -> None:
             print("Interrupted.", file=sys.stderr)
     finally:
         signals.ending = True
+
+
+def sleep_while_waiting() -> None:
+    """Let threads that wait for each other sleep, where the user has not chosen how they wait.
+
+    OpenMP's threads turn in a loop for a while before they sleep. On a machine that does nothing
+    else that costs nothing; beside busy processes it takes the cores from those that are waited
+    for. It is read when torch is imported, so a library cannot choose it for its host; set
+    OMP_WAIT_POLICY=passive in the environment there.
+    """
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
 
 
 class Signals:
