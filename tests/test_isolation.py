@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import random
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -277,3 +279,45 @@ def test_nothing_private_of_another_package_is_touched_and_no_module_replaced():
             if (private and foreign) or replaces or node.attr in ("_metadata", "_reset_state"):
                 found.append(f"{file.name}:{node.lineno} {ast.unparse(node)}")
     assert found == []
+
+
+FORK = """
+import os, sys, warnings
+import graft
+photos, folder, images = sys.argv[1], sys.argv[2], sys.argv[3:]
+options = dict(backbone="graft-small", image_size=64, cache="off", workers=1, strategy="full")
+graft.fit(photos, out=folder + "/parent", epochs=1, **options)
+model = graft.load(folder + "/parent")
+right = [each.label for each in model.predict(images)]
+child = os.fork()
+if child == 0:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert [each.label for each in model.predict(images)] == right
+        assert [each.label for each in graft.predict(folder + "/parent", images)] == right
+        graft.fit(photos, out=folder + "/child", epochs=1, **options)
+    found = [each for each in told if "spawn" in str(each.message)]
+    os._exit(0 if len(found) == 1 else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_fork_of_a_process_that_has_computed_goes_on_with_one_thread(photos, tmp_path):
+    images = [str(path) for path in sorted((photos / "val").rglob("*.png"))]
+    with subprocess.Popen(
+        [sys.executable, "-c", FORK, photos, tmp_path, *images],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            _, errors = process.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            pytest.fail("the fork hangs")
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors.decode()
+    assert (tmp_path / "child" / "report.html").is_file()

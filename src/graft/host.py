@@ -7,6 +7,7 @@ import functools
 import os
 import platform
 import random
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -40,6 +41,30 @@ def _asked() -> bool:
     return all(mallopt(name, value) == 1 for name, value in settings)
 
 
+@functools.cache
+def _first_process() -> int:
+    """Return which process was the first to compute; a fork inherits the answer."""
+    return os.getpid()
+
+
+def survive_fork() -> None:
+    """Compute with one thread from here on, in a fork of a process that has computed.
+
+    The threads with which the parent process computed are not in the fork, and OpenMP waits for
+    them for ever. So the number of torch's threads is set to one, and stays so: whoever raised it
+    again would wait as well. Everywhere else nothing is done.
+    """
+    if _first_process() != os.getpid() and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+        warnings.warn(
+            "This process is a fork of one that has computed with torch, whose threads do not "
+            "survive a fork: it computes with one thread. Start processes with multiprocessing's "
+            "'spawn' to use all cores.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -52,6 +77,7 @@ def isolated() -> Iterator[None]:
     inference mode and autocast are off. On leaving, all of these and the random generators of
     PyTorch, NumPy and Python are as before. The default dtype and the generators belong to the
     whole process, so other threads of it see the change meanwhile; the rest is the thread's own.
+    In a fork of a process that has computed, see `survive_fork`.
 
     It is also a decorator of functions; `isolated_steps` is one of generators.
 
@@ -64,6 +90,7 @@ def isolated() -> Iterator[None]:
         torch.float64
         >>> torch.set_default_dtype(torch.float32)
     """
+    survive_fork()
     kinds, devices = {"cpu"}, []
     if torch.accelerator.is_available():
         accelerator = torch.accelerator.current_accelerator()

@@ -28,6 +28,9 @@ FORMAT = 2
 LARGEST_SIDE = 4096
 """Of an image in pixels, as in the recipe."""
 
+LONGEST_MESSAGE = 400
+"""Characters of why a value was refused."""
+
 DAMAGED = "Copy the whole folder again, or repeat the run."
 
 
@@ -370,6 +373,8 @@ def _validated(
         place = ".".join(str(part) for part in first["loc"])[:200]
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
+        if len(message) > LONGEST_MESSAGE:  # pydantic repeats in it what was given
+            message = f"{message[: LONGEST_MESSAGE // 2]}…{message[-LONGEST_MESSAGE // 2 :]}"
         given = first["input"]
         where = "" if isinstance(given, dict | list) else f"{place} = {shown(given)}: "
         where = where or (f"{place}: " if place else "")

@@ -17,6 +17,7 @@ from graft.data.loader import Batch, Loader
 from graft.data.manifest import Sample
 from graft.data.preprocess import Preprocess
 from graft.errors import GraftError
+from graft.host import survive_fork
 from graft.inference.engine import Engine, run_head
 from graft.inference.passes import Outputs, require_finite
 from graft.machine import available_cores
@@ -67,8 +68,9 @@ class Predictor:
     """A model made ready to answer: in eval mode, BatchNorm folded once, decoding threads kept.
 
     It holds a copy of the weights, so what becomes of the model afterwards changes no answer. It
-    may be called by several threads at once, and changes no setting of torch or of the process. An
-    image gets the same numbers, to the last bit, alone and among any others.
+    may be called by several threads at once, and changes no setting of torch or of the process,
+    except in a fork of it: see `graft.host.survive_fork`. An image gets the same numbers, to the
+    last bit, alone and among any others.
 
     Args:
         model: A `Model`, on the device where it is to run.
@@ -92,10 +94,15 @@ class Predictor:
         with torch.inference_mode(False), torch.no_grad():
             self._trunk, self._head = copy.deepcopy((model.body, model.head))
         self._head.eval()
-        self._engine = Engine(self._trunk.eval())
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
-            self.workers, thread_name_prefix="graft-decode"
-        )
+        self._trunk.eval()
+        self._closed = False
+        self._make_ready()
+
+    def _make_ready(self) -> None:
+        """Make what belongs to one process: threads, and locks that a thread may hold."""
+        self._process = os.getpid()
+        self._engine = Engine(self._trunk)
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="graft-decode")
 
     def __enter__(self) -> Predictor:
         return self
@@ -105,9 +112,9 @@ class Predictor:
 
     def close(self) -> None:
         """Let the decoding threads go; nothing can be predicted afterwards."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        self._closed = True
+        if self._process == os.getpid():
+            self._pool.shutdown(cancel_futures=True)
 
     def still_holds(self, model: Answering) -> bool:
         """Whether a model would answer the same: every weight and every layer is what it was.
@@ -115,6 +122,7 @@ class Predictor:
         Args:
             model: As the predictor was made from.
         """
+        survive_fork()
         if self.task is not model.task or self.preprocess is not model.backbone.preprocess:
             return False
         pairs = (self._trunk, model.body), (self._head, model.head)
@@ -183,8 +191,11 @@ class Predictor:
     def _loader(
         self, images: Sequence[Sample | Readable], failures: dict[int, str] | None = None
     ) -> Loader:
-        if self._pool is None:
+        if self._closed:
             raise GraftError("This predictor is closed.", "Make another one.")
+        survive_fork()
+        if self._process != os.getpid():
+            self._make_ready()
         return Loader(
             images,
             self.task,
