@@ -30,7 +30,7 @@ def render(findings: Sequence[Finding], machine: Mapping[str, str], rounds: int)
         "| --- | --- | --- | --- | ---: | --- |",
         *(_line(finding) for finding in findings),
         "",
-        "What stands behind the numbers:",
+        "Details:",
         "",
         *(_behind(finding) for finding in findings if finding.medians or finding.note),
     ]

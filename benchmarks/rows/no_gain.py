@@ -27,7 +27,7 @@ def findings(place: Place) -> list[Finding]:
             "one probe of images never seen again: cache off / an empty cache, whole process",
             seconds["cache off"] / seconds["empty cache"],
             medians={name: f"{value:.2f} s" for name, value in seconds.items()},
-            note="nothing is found, so that keeping the rows cannot gain",
+            note="nothing is found, so that keeping activations cannot gain",
         )
     ]
 
