@@ -12,7 +12,7 @@ from benchmarks.process import Finished
 from benchmarks.row import Row
 
 NAME = "again"
-STRENGTHS, FOLDS = 20, 5
+FEWEST_CS, FEWEST_FOLDS = 20, 5
 
 
 def findings(place: Place) -> list[Finding]:
@@ -34,18 +34,18 @@ def findings(place: Place) -> list[Finding]:
     beyond = middle([second.seconds - second.said["seconds"]["train"] for _, second in done])
     first_run = middle([first.seconds for first, _ in done])
     same = all(first.said["val_accuracy"] == second.said["val_accuracy"] for first, second in done)
-    strengths, folds = _searched()
-    wide = strengths >= STRENGTHS and folds >= FOLDS
+    tried, folds = _searched()
+    wide = tried >= FEWEST_CS and folds >= FEWEST_FOLDS
     return [
         Finding(
             NAME,
             "5",
-            f"probe search ({strengths} strengths x {folds} folds) / cold extraction",
+            f"probe search ({tried} values of C x {folds} folds) / cold extraction",
             100 * search / extract,
             "%",
             Target("at most", 15.0) if wide else None,
             {"search": f"{search:.2f} s", "extraction": f"{extract:.2f} s"},
-            "" if wide else f"smaller than the wanted {STRENGTHS} strengths x {FOLDS} folds",
+            "" if wide else f"smaller than the wanted {FEWEST_CS} values of C x {FEWEST_FOLDS} folds",
         ),
         Finding(
             NAME,
@@ -61,11 +61,11 @@ def findings(place: Place) -> list[Finding]:
 
 
 def _searched() -> tuple[int, int]:
-    """Return how many strengths and folds Graft tries by default."""
+    """Return how many values of C and folds Graft tries by default."""
     from graft.probe.solve import solve
 
     defaults = inspect.signature(solve).parameters
-    return len(defaults["strengths"].default), int(defaults["folds"].default)
+    return len(defaults["Cs"].default), int(defaults["folds"].default)
 
 
 ROW = Row(NAME, "the probe's search, and the same command again", 0.2, findings)
