@@ -151,7 +151,7 @@ def test_another_image_size_is_refused_before_it_costs_anything(
         ({"format": -1}, "format is -1"),
         ({"format": True}, "format is True"),
         ({"format": 2.0}, r"format is 2\.0"),
-        ({"format": 3, "graft": "9.0"}, "format 3, written by Graft '9.0'"),
+        ({"format": 4, "graft": "9.0"}, "format 4, written by Graft '9.0'"),
         ({"checksum": None}, "checksum"),
         ({"backbone": None}, "backbone"),
     ],
@@ -209,23 +209,23 @@ def test_class_names_that_are_no_valid_text_are_kept(
 
 
 def _complex(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["head.linear.weight"] = tensors["head.linear.weight"].to(torch.complex64)
+    tensors["fc.weight"] = tensors["classifier.weight"].to(torch.complex64)
 
 
 def _boolean(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["head.linear.weight"] = tensors["head.linear.weight"] > 0
+    tensors["fc.weight"] = tensors["classifier.weight"] > 0
 
 
 def _whole(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["body.stem.0.weight"] = tensors["body.stem.0.weight"].to(torch.int64)
+    tensors["stem.0.weight"] = tensors["stem.0.weight"].to(torch.int64)
 
 
 def _wide(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["head.linear.weight"] = torch.zeros(2, 500)
+    tensors["fc.weight"] = torch.zeros(2, 500)
 
 
 def _missing(tensors: dict[str, torch.Tensor]) -> None:
-    del tensors["head.linear.bias"]
+    del tensors["fc.bias"]
 
 
 def _surplus(tensors: dict[str, torch.Tensor]) -> None:

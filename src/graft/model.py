@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from graft.backbones.backbone import Backbone
+from graft.backbones.load import plain_network
 from graft.backbones.saved import HEAD as HEAD_TENSORS
 from graft.backbones.saved import read_saved
-from graft.backbones.weights import compare_header, read_header
+from graft.backbones.weights import compare_header
 from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
-from graft.errors import BackboneError, DataError
+from graft.errors import BackboneError, DataError, RecipeError
 from graft.files import atomic_write, wrap_os_errors
 from graft.heads import build_head
+from graft.heads.linear import LinearHead
 from graft.host import isolated
 from graft.inference import Grafted, Predictor, eval_batch
 from graft.model_folder import DAMAGED, write_facts
@@ -78,6 +80,89 @@ class Model(Grafted):
             for stage in self.backbone.stages
         }
         return {**stages, HEAD: list(self.head.parameters())}
+
+    @property
+    def module(self) -> nn.Module:
+        """A copy of the network in plain PyTorch, as its own library has it, in eval mode.
+
+        It is the architecture with a classifier layer of its own for this task, the trained weights
+        inside: no class of Graft is in it, and its state dict fits the architecture, as in
+        `torchvision.models.resnet18(num_classes=2).load_state_dict(classifier.module.state_dict())`
+        (`timm.create_model(name, num_classes=2)` for timm; for transformers it is the
+        `AutoModelForImageClassification`). It maps normalised images (N, channels, H, W) to the
+        outputs of this model. An activation behind the classifier layer, which SqueezeNet alone
+        has in torchvision, is left out.
+
+        Raises:
+            RecipeError: The head is not linear, so it is no layer of the architecture.
+        """
+        if not isinstance(self.head, LinearHead):
+            raise RecipeError(
+                f"A {type(self.head).__name__} is not the classifier layer of "
+                f"'{self.backbone.name}', so there is no plain network of that architecture.",
+                "Train a linear head, or use the model's body and head, which are modules.",
+            )
+        return plain_network(self.backbone, self.head.linear.weight, self.head.linear.bias)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set train or eval mode; a stage or head that is frozen stays in eval mode.
+
+        So its BatchNorm statistics stand still and its drop-out is off. Frozen is what has
+        parameters and none that requires a gradient.
+        """
+        super().train(mode)
+        for name, parameters in self.parameters_by_stage().items() if mode else ():
+            if parameters and not any(each.requires_grad for each in parameters):
+                for module in self._modules_of(name):
+                    module.eval()
+        return self
+
+    def freeze_to(self, stage: str) -> None:
+        """Freeze every stage up to and including `stage`; those above it and the head train.
+
+        For a training loop of your own. What is frozen has no gradients and is in eval mode, and
+        stays so when `train()` is called afterwards. `Trainer` sets its own phases.
+
+        Args:
+            stage: The last frozen stage ("stage3"), the path of its first module in the network
+                ("layer3"), or "head" to freeze everything.
+
+        Raises:
+            BackboneError: There is no such stage, or the path lies inside one.
+
+        Example:
+            >>> classifier.freeze_to("layer3")  # doctest: +SKIP
+            >>> classifier.train()  # doctest: +SKIP
+        """
+        self._train_from(self._position(stage) + 1)
+
+    def unfreeze_from(self, stage: str) -> None:
+        """Let `stage`, every stage above it and the head train, and freeze those below it.
+
+        `unfreeze_from("stage4")` is `freeze_to("stage3")`; see there.
+
+        Args:
+            stage: The first stage that trains, the path of its first module, or "head".
+
+        Raises:
+            BackboneError: There is no such stage, or the path lies inside one.
+        """
+        self._train_from(self._position(stage))
+
+    def _position(self, stage: str) -> int:
+        stages = self.backbone.stages
+        return len(stages) if stage == HEAD else stages.index(self.backbone.stage_of(stage))
+
+    def _train_from(self, first: int) -> None:
+        for position, parameters in enumerate(self.parameters_by_stage().values()):
+            for parameter in parameters:
+                parameter.requires_grad_(position >= first)
+        self.train(self.training)
+
+    def _modules_of(self, stage: str) -> list[nn.Module]:
+        if stage == HEAD:
+            return [self.head]
+        return [self.body.get_submodule(path) for path in self.backbone.stage(stage).modules]
 
     def count_parameters(self) -> dict[str, int]:
         """Return the number of parameters of each stage and of `"head"`."""
@@ -163,18 +248,20 @@ class Model(Grafted):
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `model.safetensors` and `model.json` into a folder, each whole or not at all.
 
+        With a linear head the tensors have the names that the architecture gives them, so that
+        `torchvision.models.resnet18(num_classes=2)` and its like take them as they are. With
+        another head they are those of `state_dict()`.
+
         Raises:
             ResourceError: The disk is full or the folder cannot be written.
         """
         target = Path(folder)
         with wrap_os_errors(target):
             target.mkdir(parents=True, exist_ok=True)
-        weights = target / "model.safetensors"
-        with atomic_write(weights) as temporary:
-            save_file(
-                {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()},
-                temporary,
-            )
+        network = self.module if isinstance(self.head, LinearHead) else self
+        tensors = {name: each.contiguous().cpu() for name, each in network.state_dict().items()}
+        with atomic_write(target / "model.safetensors") as temporary:
+            save_file(tensors, temporary)
         return write_facts(
             target,
             task=self.task.record(),
@@ -197,7 +284,8 @@ class Model(Grafted):
             DataError: There is no model, it does another task, or it is not what this version of
                 Graft writes.
         """
-        facts, weights = read_saved(folder)
+        saved = read_saved(folder)
+        facts = saved.facts
         if facts["head"] is None:
             raise DataError(
                 f"'{folder}' holds a backbone without a head, which knows no classes.",
@@ -212,14 +300,14 @@ class Model(Grafted):
             )
         try:
             with torch.device("meta"):
-                compare_header(read_header(weights), build_head(facts["head"]), HEAD_TENSORS)
+                compare_header(saved.header, build_head(facts["head"]), HEAD_TENSORS)
             backbone, head = Backbone.from_record(facts["backbone"]), build_head(facts["head"])
             model = (
                 Classifier(backbone, head, task.classes)
                 if isinstance(task, Classification)
                 else Model(backbone, head, task)
             )
-            model.restore(load_file(weights))
+            model.restore(saved.read())
         except (BackboneError, RuntimeError) as error:
             reason = error.problem if isinstance(error, BackboneError) else f"{error}."
             raise DataError(f"The model in '{folder}' is damaged: {reason}", DAMAGED) from error

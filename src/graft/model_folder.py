@@ -22,8 +22,11 @@ from graft.errors import DataError
 from graft.files import readable_path, sha256, write_json
 from graft.structured import canonical, parse_json, read_text, shown
 
-FORMAT = 2
-"""Version of the model folder's format that this release writes, and the only one it reads."""
+FORMAT = 3
+"""Version of the model folder's format that this release writes."""
+
+READ = (2, 3)
+"""Versions that it reads. In the second every tensor's name begins with `body.` or `head.`."""
 
 LARGEST_SIDE = 4096
 """Of an image in pixels, as in the recipe."""
@@ -178,7 +181,7 @@ class ModelRecord(Strict):
     """What `model.json` holds.
 
     Args:
-        format: `FORMAT`.
+        format: One of `READ`.
         graft: Version of Graft that wrote it.
         sha256: Of `model.safetensors`.
         task: `Task.record()`; None for a backbone alone.
@@ -186,7 +189,7 @@ class ModelRecord(Strict):
         head: `Head.record()`; None for a backbone alone.
     """
 
-    format: Literal[2]
+    format: Literal[2, 3]
     graft: Annotated[str, Field(pattern=r"^[\w.+!-]{1,64}$")]
     sha256: Hash
     task: TaskRecord | None
@@ -327,7 +330,7 @@ def _refuse_other_formats(path: Path, facts: Mapping[str, Any]) -> None:
             f"{FORMAT}.",
             "Update Graft: pip install --upgrade graftlearn.",
         )
-    if written < FORMAT:
+    if written < min(READ):
         raise DataError(
             f"'{path}' has model format {written}, which no release wrote and which has no "
             "checksum of its content.",

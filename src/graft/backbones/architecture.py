@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -185,6 +186,55 @@ def remove(network: nn.Module, paths: Iterable[str]) -> None:
     """
     for path in paths:
         network.set_submodule(path, nn.Identity())
+
+
+def with_classifier(
+    body: nn.Module, original: nn.Module, removed: Sequence[str], weight: Tensor, bias: Tensor
+) -> nn.Module:
+    """Return a copy of a backbone that has a classifier layer again, where it had one.
+
+    An activation behind the layer, as SqueezeNet has one, stays away: outputs are logits.
+
+    Args:
+        body: Images to features.
+        original: The same network before its layers were removed; its tensors need no values.
+        removed: Paths of the layers that were, the classifier first.
+        weight: Of the new layer, shape (outputs, width).
+        bias: Of the new layer, shape (outputs,).
+
+    Example:
+        >>> import torch
+        >>> original = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(12, 5))
+        >>> body = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Identity())
+        >>> with_classifier(body, original, ["2", "1"], torch.zeros(3, 12), torch.zeros(3))
+        Sequential(
+          (0): Flatten(start_dim=1, end_dim=-1)
+          (1): Dropout(p=0.2, inplace=False)
+          (2): Linear(in_features=12, out_features=3, bias=True)
+        )
+    """
+    network = copy.deepcopy(body)
+    taken, (outputs, width) = original.get_submodule(removed[0]), weight.shape
+    layer: nn.Linear | nn.Conv2d
+    if isinstance(taken, nn.Conv2d):
+        before, layer = taken.out_channels, nn.Conv2d(width, outputs, 1)
+    else:
+        assert isinstance(taken, nn.Linear), "what `find_classifier` finds"
+        before, layer = taken.out_features, nn.Linear(width, outputs)
+    layer.weight = nn.Parameter(weight.detach().clone().reshape(layer.weight.shape))
+    layer.bias = nn.Parameter(bias.detach().clone())
+    network.set_submodule(removed[0], layer)
+    for path in removed[1:]:
+        module = original.get_submodule(path)
+        if type(module).__module__ == DROPOUTS:
+            network.set_submodule(path, copy.deepcopy(module))
+    for module in network.modules():
+        # Some networks, and the configurations of transformers, know how many classes they have.
+        for owner in (module, getattr(module, "config", None)):
+            for name in ("num_classes", "num_labels"):
+                if getattr(owner, name, None) == before:
+                    setattr(owner, name, outputs)
+    return network
 
 
 def _leaves(seen: Trace) -> list[Call]:

@@ -98,6 +98,8 @@ class Backbone:
         removed: Paths of the layers replaced by the identity: classifier, its dropout, activation.
         input_layers: Paths of the convolutions that read the image; they follow the number of
             channels.
+        original: The network before its layers were removed, without values, where no provider
+            builds it.
 
     Example:
         >>> from graft.backbones.load import load_backbone
@@ -118,6 +120,7 @@ class Backbone:
     architecture: dict[str, Any]
     removed: tuple[str, ...]
     input_layers: tuple[str, ...] = ()
+    original: nn.Module | None = None
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`.

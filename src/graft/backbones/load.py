@@ -18,12 +18,13 @@ from graft.backbones.architecture import (
     resize,
     set_channels,
     with_channels,
+    with_classifier,
 )
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
 from graft.backbones.providers import ModelInfo, Provider, find_provider, split_name
 from graft.backbones.recognize import recognise
-from graft.backbones.saved import checked_record, is_saved, read_body, read_saved
+from graft.backbones.saved import BODY, checked_record, is_saved, read_saved
 from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.download import promised_hash
@@ -236,6 +237,23 @@ def rebuild(
     return backbone
 
 
+def plain_network(backbone: Backbone, weight: Tensor, bias: Tensor) -> nn.Module:
+    """Return a copy of a backbone as its own library has it, with a classifier layer, in eval mode.
+
+    Args:
+        backbone: Its provider says what the layer is.
+        weight: Of the classifier layer, shape (outputs, width).
+        bias: Of the classifier layer, shape (outputs,).
+    """
+    original, wrapped = backbone.original, ""
+    if original is None:
+        provider = find_provider(backbone.provenance.provider)
+        original = build_without_values(provider, backbone.architecture)
+        wrapped = getattr(provider, "WRAPPED", "")
+    network = with_classifier(backbone.module, original, backbone.removed, weight, bias)
+    return network.get_submodule(wrapped).eval()
+
+
 def _describe(
     name: str,
     file: Path | None,
@@ -305,9 +323,10 @@ def _load_saved(
     seed: int,
 ) -> Backbone:
     """Return the backbone of a model that Graft saved, with its stages and preprocessing."""
-    facts, file = read_saved(name)
-    state = read_body(file) if pretrained and not meta else None
-    backbone = rebuild(facts["backbone"], state, meta=meta, seed=seed)
+    saved, state = read_saved(name), None
+    if pretrained and not meta:
+        state = {name.removeprefix(BODY): value for name, value in saved.read(BODY).items()}
+    backbone = rebuild(saved.facts["backbone"], state, meta=meta, seed=seed)
     preprocess = backbone.preprocess
     if weights is not None or (
         image_size or preprocess.height,
@@ -321,7 +340,7 @@ def _load_saved(
         )
     provider = backbone.provenance.provider
     backbone.provenance = (
-        Provenance(provider, source=Path(name).resolve().name, sha256=sha256(file))
+        Provenance(provider, source=Path(name).resolve().name, sha256=sha256(saved.file))
         if pretrained
         else Provenance(provider)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,36 +76,82 @@ def save_backbone(backbone: Backbone, folder: Path) -> Path:
     return write_facts(folder, task=None, backbone=backbone.record(), head=None)
 
 
-def read_saved(name: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
-    """Return what the `model.json` of a saved model holds, and the file with its weights.
+@dataclass(frozen=True)
+class Saved:
+    """A saved model whose record, header and network fit each other.
 
-    Both are what Graft writes and fit each other and the network that they name.
+    Args:
+        facts: What `model.json` holds.
+        file: Its weights.
+        names: What each tensor of the file is called in a `Model`.
+        header: Number format and shape of every tensor, by its name in a `Model`.
+    """
+
+    facts: dict[str, Any]
+    file: Path
+    names: Mapping[str, str]
+    header: Header
+
+    def read(self, prefix: str = "") -> dict[str, Tensor]:
+        """Return the tensors whose names in a `Model` begin with `prefix`."""
+        with safe_open(self.file, framework="pt") as opened:
+            return {
+                name: opened.get_tensor(stored).reshape(self.header[name][1])
+                for stored, name in self.names.items()
+                if name.startswith(prefix)
+            }
+
+
+def read_saved(name: str | os.PathLike[str]) -> Saved:
+    """Return a saved model, of which no tensor has been read.
 
     Raises:
-        DataError: They are not, or are damaged, or another version of Graft wrote them.
+        DataError: Its files are damaged, do not fit each other or the network that they name, or
+            another version of Graft wrote them.
     """
     folder = model_folder(name)
     facts = read_facts(folder)
+    weights = folder / "model.safetensors"
     try:
-        header = read_header(folder / "model.safetensors")
+        stored = read_header(weights)
     except BackboneError as error:
         checked_weights(folder, facts)
         raise DataError(f"The model in '{folder}' is damaged: {error.problem}", DAMAGED) from error
     try:
         provider, record = checked_record(facts["backbone"])
+        names, header = _in_a_model(facts, stored, getattr(provider, "WRAPPED", ""))
         prove(provider, record, header)
     except (BackboneError, DataError) as error:
         if isinstance(error, BackboneError) and _is_missing_extra(facts["backbone"]["name"]):
             raise
         raise DataError(f"The model in '{folder}' is damaged: {error.problem}", DAMAGED) from error
-    return facts, checked_weights(folder, facts)
+    return Saved(facts, checked_weights(folder, facts), names, header)
 
 
-def read_body(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of the backbone in a classifier's weights file."""
-    with safe_open(file, framework="pt") as opened:
-        names = [name for name in opened.keys() if name.startswith(BODY)]  # noqa: SIM118
-        return {name.removeprefix(BODY): opened.get_tensor(name) for name in names}
+def has_own_names(facts: Mapping[str, Any]) -> bool:
+    """Whether a model's tensors are stored under the names that its architecture gives them.
+
+    So are those of a linear head, which is the architecture's own classifier layer then. Other
+    heads are none of the architecture, and their models are stored as `body.` and `head.`.
+    """
+    return facts["head"] is not None and facts["head"]["kind"] == "linear" and facts["format"] > 2
+
+
+def _in_a_model(
+    facts: Mapping[str, Any], stored: Header, wrapped: str
+) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]]]:
+    """Return what the tensors of a file are called in a `Model`, and its header in these names."""
+    if not has_own_names(facts):
+        return {name: name for name in stored}, dict(stored)
+    prefix, layer = f"{wrapped}." if wrapped else "", f"{facts['backbone']['removed'][0]}."
+    names, header = {}, {}
+    for name, (kind, shape) in stored.items():
+        full = prefix + name
+        inside = full.startswith(layer)
+        names[name] = f"{HEAD}linear.{full.removeprefix(layer)}" if inside else BODY + full
+        # A classifier that is a 1 x 1 convolution is a linear layer here.
+        header[names[name]] = kind, shape[:2] if inside and shape[2:] == (1, 1) else shape
+    return names, header
 
 
 def checked_record(record: Mapping[str, Any]) -> tuple[Provider, dict[str, Any]]:

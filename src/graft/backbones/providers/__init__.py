@@ -54,7 +54,11 @@ class ModelInfo:
 
 
 class Provider(Protocol):
-    """What a provider's module has to define."""
+    """What a provider's module has to define.
+
+    Where `build` wraps the network of another library, a constant `WRAPPED` names the path of that
+    network in it, such as `"model"`, so that a trained one can be given back to the library.
+    """
 
     def names(self) -> Sequence[str]:
         """Return the names of its architectures, without building any."""

@@ -28,6 +28,7 @@ from graft.errors import BackboneError, DataError, nearest
 from graft.hub import hub_file
 from graft.structured import canonical, parse_json, read_text, shown
 
+WRAPPED = "model"  # where `Logits` has the network of transformers
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 # Of the options that every configuration has, those that say what the network is. The others name
