@@ -3,7 +3,7 @@
 Python, YAML, the command line and the environment fill the same model. A leaf's name is its flag
 (`training.batch_size` is `--batch-size`, `GRAFT_BATCH_SIZE` and `batch_size=`); only the `name` of
 a backbone or strategy and the `kind` of a head go by their section (`--backbone`, `--head`). The
-names are therefore unique.
+names are therefore unique. The options of heads and strategies are declared beside them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -26,24 +25,10 @@ from pydantic import (
 
 from graft.errors import DataError, RecipeError, nearest
 from graft.files import atomic_write
+from graft.heads import MLPOptions
+from graft.plugins import HEADS
+from graft.strategies.strategies import StrategyOptions
 from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
-
-
-def _numbers(value: Any) -> Any:
-    """Read `"1,3,5"` as a list, and leave the rest to pydantic."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [value] if isinstance(value, int) else value
-
-
-def _rates(value: Any) -> Any:
-    """Read `"stem=1e-5,head=1e-3"` as a mapping, and leave the rest to pydantic."""
-    if isinstance(value, str):
-        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        if any(not separator for _, separator, _ in pairs):
-            raise ValueError("write stage=rate pairs, such as stem=1e-5,head=1e-3")
-        return {name.strip(): rate.strip() for name, _, rate in pairs}
-    return value
 
 
 def _colour_or_grey(value: int) -> int:
@@ -52,15 +37,53 @@ def _colour_or_grey(value: int) -> int:
     return value
 
 
-Numbers = Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 20)], ...], BeforeValidator(_numbers)]
+def _many(value: Any, *, mapping: bool) -> Any:
+    """Read text as a list or a mapping, and leave the rest to pydantic."""
+    if isinstance(value, int) and not mapping:
+        return [value]
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not mapping:
+        return parts
+    pairs = [part.partition("=") for part in parts]
+    if any(not separator for _, separator, _ in pairs):
+        raise ValueError("write name=value pairs, such as stem=1e-5,head=1e-3")
+    return {name.strip(): _scalar(number.strip()) for name, _, number in pairs}
+
+
+def _installed(kind: str) -> str:
+    if kind not in HEADS:
+        raise ValueError(
+            f"no such head is installed; nearest: {nearest(kind[:80], HEADS)}; packages register "
+            f"theirs under the entry point group '{HEADS.group}'"
+        )
+    return kind
+
+
+HeadKind = Annotated[str, AfterValidator(_installed)]
 Channels = Annotated[int, AfterValidator(_colour_or_grey)]
-Rates = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_rates)]
 
 
 class Section(BaseModel):
-    """A group of options: unknown keys are errors, values do not change afterwards."""
+    """A group of options: unknown keys are errors, values do not change afterwards.
+
+    As text, a list is `1,3,5` and a mapping is `stem=1e-5,head=1e-3`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        read = {}
+        for name, value in given.items():
+            kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+            kinds = {get_origin(each) for each in (kind, *get_args(kind))}
+            read[name] = _many(value, mapping=dict in kinds) if kinds & {tuple, dict} else value
+        return read
 
 
 class DataOptions(Section):
@@ -99,64 +122,34 @@ class BackboneOptions(Section):
     )
 
 
-class HeadOptions(Section):
+class HeadOptions(Section, MLPOptions):
     """What is grafted onto the backbone. See `graft.heads`."""
 
-    kind: Literal["linear", "mlp", "cosine"] = Field("linear", description="linear, mlp or cosine")
+    kind: HeadKind = Field("linear", description="linear, mlp, cosine, or one of another package")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="drop probability; the architecture's own if not given"
     )
-    hidden: Numbers = Field(
-        (256,), min_length=1, description="mlp: widths of the hidden layers, such as 512,128"
-    )
-    activation: Literal["relu", "gelu", "silu", "tanh"] = Field(
-        "relu", description="mlp: relu, gelu, silu or tanh"
-    )
-    normalization: Literal["none", "batch", "layer"] = Field(
-        "none", description="mlp: none, batch or layer, before each activation"
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="of a head from another package: --set head.options.NAME=VALUE",
     )
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> HeadOptions:
-        for name in ("hidden", "activation", "normalization"):
-            default = type(self).model_fields[name].default
-            if self.kind != "mlp" and getattr(self, name) != default:
+        for name, field in MLPOptions.model_fields.items():
+            if self.kind != "mlp" and getattr(self, name) != field.default:
                 raise ValueError(f"--{name} belongs to --head mlp, but the head is {self.kind}")
+        if self.options and self.kind in HEADS.shipped:
+            raise ValueError(f"the head {self.kind} has flags of its own instead of head.options")
         return self
 
 
-class StrategySection(Section):
-    """Which layers learn, when, and how fast. See `graft.strategies.StrategyOptions`."""
+class StrategySection(Section, StrategyOptions):
+    """Which layers learn, when, and how fast. See `graft.strategies`."""
 
-    name: str = Field("probe", description="probe, partial, gradual, two-phase, full or scratch")
-    head_start: Literal["solve", "random"] | None = Field(
-        None,
-        description="begin with a head solved on frozen features, or a random one; "
-        "solve if the head is linear",
-    )
-    unfreeze_from: str | None = Field(None, description="partial: first stage that trains")
-    unfreeze_every: int = Field(1, ge=1, description="gradual: epochs between stages")
-    unfreeze_at: Numbers | None = Field(
-        None, description="gradual: completed epochs after which a stage joins, such as 1,3,5"
-    )
-    unfreeze_on_plateau: int | None = Field(
-        None, ge=1, description="gradual: epochs without gain after which a stage joins"
-    )
-    first: Literal["head", "last-stage"] = Field(
-        "head", description="two-phase: what the first phase trains"
-    )
-    first_epochs: int | None = Field(None, ge=0, description="two-phase: epochs of the first phase")
-    second_scale: float = Field(
-        0.3, gt=0, le=1, description="two-phase: second learning rate over the first"
-    )
-    decay: float | None = Field(
-        None, gt=0, le=1, description="learning-rate factor from a stage to the one before it"
-    )
-    rates: Rates = Field(
-        default_factory=dict, description="explicit learning rates, such as stem=1e-5,head=1e-3"
-    )
-    batch_norm: Literal["eval", "train"] | None = Field(
-        None, description="BatchNorm statistics of trained stages: kept (eval) or moving (train)"
+    name: str = Field(
+        "probe",
+        description="probe, partial, gradual, two-phase, full, scratch, or one of another package",
     )
 
 
@@ -207,6 +200,9 @@ class TrainingOptions(OptimizerOptions):
         "not given",
     )
     mixup: float = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
+    objective: str | None = Field(
+        None, description="of another package; the task's own if not given"
+    )
     early_stopping: int | None = Field(
         None, ge=1, description="epochs without gain after which a phase ends"
     )
@@ -273,7 +269,8 @@ def options(recipe: type[Section] = Recipe) -> Iterator[tuple[str, str, Any]]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             for leaf, inner in kind.model_fields.items():
-                yield (key if leaf in ("name", "kind") else leaf), f"{key}.{leaf}", inner
+                flag = {"name": key, "kind": key, "options": f"{key}_options"}.get(leaf, leaf)
+                yield flag, f"{key}.{leaf}", inner
         else:
             yield key, key, field
 
@@ -398,9 +395,13 @@ def write_yaml(recipe: Section, path: str | os.PathLike[str]) -> None:
 def _path(key: str, known: Mapping[str, str]) -> str:
     if key in known:
         return known[key]
-    if key in known.values():
+    if key in known.values() or any(key.startswith(f"{path}.") for path in _OPEN):
         return key
     raise _unknown(key, known)
+
+
+_OPEN = ("head.options", "strategy.options")
+"""Sections whose keys are declared by the heads and strategies of other packages."""
 
 
 def _unknown(key: str, known: Mapping[str, str]) -> RecipeError:

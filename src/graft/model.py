@@ -292,7 +292,7 @@ class Model(Grafted):
                 f"Train a head on it first: graft fit DIR --backbone {folder}",
             )
         task = build_task(facts["task"])
-        kind = Classifier if isinstance(task, Classification) else Model
+        kind = Classifier if type(task) is Classification else Model
         if not issubclass(kind, cls):
             raise DataError(
                 f"The model in '{folder}' does {task.name}, not {Classification.name}.",
@@ -304,7 +304,7 @@ class Model(Grafted):
             backbone, head = Backbone.from_record(facts["backbone"]), build_head(facts["head"])
             model = (
                 Classifier(backbone, head, task.classes)
-                if isinstance(task, Classification)
+                if type(task) is Classification
                 else Model(backbone, head, task)
             )
             model.restore(saved.read())

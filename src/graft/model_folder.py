@@ -2,7 +2,8 @@
 
 A model folder is data: it may come from anybody. `ModelRecord` says by name, type and range what
 Graft itself writes into `model.json`, and nothing else is read. What is in `architecture` belongs
-to the provider, whose `check` decides; `backbones.saved` compares the rest with the network.
+to the provider, whose `check` decides; heads and tasks are read by the schema beside each of them;
+`backbones.saved` compares the rest with the network.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from graft.errors import DataError
+from graft.errors import DataError, RecipeError
 from graft.files import readable_path, sha256, write_json
+from graft.plugins import HEADS, TASKS, Registry
 from graft.structured import canonical, parse_json, read_text, shown
 
 FORMAT = 3
@@ -131,30 +133,6 @@ class BackboneRecord(Strict):
         return self
 
 
-class LinearRecord(Strict):
-    """What `LinearHead.record` and `CosineHead.record` return."""
-
-    kind: Literal["linear", "cosine"]
-    width: Width
-    classes: Width
-    dropout: Share = 0.0
-
-
-class MLPRecord(Strict):
-    """What `MLPHead.record` returns."""
-
-    kind: Literal["mlp"]
-    width: Width
-    classes: Width
-    hidden: Annotated[list[Width], Field(min_length=1, max_length=100)] = [256]
-    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
-    normalization: Literal["none", "batch", "layer"] = "none"
-    dropout: Share = 0.0
-
-
-HeadRecord = Annotated[LinearRecord | MLPRecord, Field(discriminator="kind")]
-
-
 class ClassificationRecord(Strict):
     """What `Classification.record` returns."""
 
@@ -174,9 +152,6 @@ class ClassificationRecord(Strict):
         return self
 
 
-TaskRecord = ClassificationRecord
-
-
 class ModelRecord(Strict):
     """What `model.json` holds.
 
@@ -192,26 +167,26 @@ class ModelRecord(Strict):
     format: Literal[2, 3]
     graft: Annotated[str, Field(pattern=r"^[\w.+!-]{1,64}$")]
     sha256: Hash
-    task: TaskRecord | None
+    task: dict[str, Any] | None
     backbone: BackboneRecord
-    head: HeadRecord | None
+    head: dict[str, Any] | None
 
     @model_validator(mode="after")
-    def _fitting(self) -> ModelRecord:
-        if self.head is None or self.task is None:
-            if self.head is not None or self.task is not None:
-                raise ValueError("a head and a task belong together, and one of them is missing")
-            return self
-        if self.task.outputs != self.head.classes:
-            raise ValueError(
-                f"there are {self.task.outputs} class names for {self.head.classes} logits"
-            )
-        if self.head.width != self.backbone.width:
-            raise ValueError(
-                f"the head takes {self.head.width} features, and the backbone gives "
-                f"{self.backbone.width}"
-            )
+    def _together(self) -> ModelRecord:
+        if (self.head is None) != (self.task is None):
+            raise ValueError("a head and a task belong together, and one of them is missing")
         return self
+
+
+def _check_fit(task: Any, head: Any, backbone: Mapping[str, Any], what: str, remedy: str) -> None:
+    """Refuse a task, a head and a backbone that do not go together."""
+    reason = ""
+    if task.outputs != head.classes:
+        reason = f"the task has {task.outputs} outputs and the head {head.classes}"
+    elif head.width != backbone["width"]:
+        reason = f"the head takes {head.width} features, and the backbone gives {backbone['width']}"
+    if reason:
+        raise DataError(f"{what} is not what Graft writes: {reason}.", remedy)
 
 
 def model_folder(path: str | os.PathLike[str]) -> Path:
@@ -266,7 +241,7 @@ def write_facts(
         "head": head,
     }
     plain = json.loads(canonical(facts))  # as it will be read: tuples are lists
-    _validated(plain, f"The model for '{folder}'", "Correct the classifier before it is saved.")
+    _check(plain, f"the model for '{folder}'", "Correct the model before it is saved.")
     write_json(folder / "model.json", {**plain, "checksum": checksum(plain)})
     return folder
 
@@ -286,7 +261,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise DataError(f"'{path}' is damaged: it is not a JSON object.", DAMAGED)
     _refuse_other_formats(path, facts)
     promised = facts.pop("checksum", None)
-    _validated(facts, f"'{path}'", DAMAGED)
+    _check(facts, f"'{path}'", DAMAGED)
     if promised != checksum(facts):
         raise DataError(
             f"'{path}' is damaged or was edited: its content does not have the checksum in it.",
@@ -344,33 +319,59 @@ def checked_backbone(record: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: It is something else.
     """
-    return _plain(record, "The record of the backbone", BackboneRecord)
+    return _plain(record, "The record of the backbone", BackboneRecord)[0]
 
 
-def checked_head(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `Head.record()` returned as plain data.
+def checked_part(
+    record: Mapping[str, Any], registry: Registry, key: str, what: str, remedy: str = DAMAGED
+) -> Any:
+    """Return the record of a head or a task, read by the schema that its kind declares.
+
+    Args:
+        record: What `record()` returned.
+        registry: Where its kind is found.
+        key: Under which the record names its kind.
+        what: What the record is, in errors.
+        remedy: What to do about a record that is none.
 
     Raises:
-        DataError: It is something else.
+        DataError: It is something else, or no installed package registers its kind.
     """
-    schema = MLPRecord if record.get("kind") == "mlp" else LinearRecord
-    return _plain(record, "The record of the head", schema)
+    try:
+        schema = registry.find(record.get(key)).Record
+    except (RecipeError, AttributeError) as error:
+        kind = shown(record.get(key))
+        raise DataError(
+            f"{what} is {kind}, which no installed package registers as a {registry.what} with a "
+            "schema `Record`.",
+            f"Install the package with {kind} under the entry point group '{registry.group}'.",
+        ) from error
+    return _plain(record, what, schema, remedy)[1]
 
 
-def _plain(record: Mapping[str, Any], what: str, schema: type[Strict]) -> dict[str, Any]:
+def _plain(
+    record: Mapping[str, Any], what: str, schema: type[Strict], remedy: str = DAMAGED
+) -> tuple[dict[str, Any], Strict]:
+    """Return a record as plain data and as its schema reads it."""
     try:
         plain: dict[str, Any] = json.loads(canonical(record))
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{what} is not JSON: {error}.", DAMAGED) from error
-    _validated(plain, what, DAMAGED, schema)
-    return plain
+        raise DataError(f"{what} is not JSON: {error}.", remedy) from error
+    return plain, _validated(plain, what, remedy, schema)
 
 
-def _validated(
-    facts: Mapping[str, Any], what: str, remedy: str, schema: type[Strict] = ModelRecord
-) -> None:
+def _check(facts: Mapping[str, Any], what: str, remedy: str) -> None:
+    """Refuse facts that are not those of a model."""
+    _validated(facts, what, remedy, ModelRecord)
+    if facts["head"] is not None:
+        task = checked_part(facts["task"], TASKS, "name", f"The task in {what}", remedy)
+        head = checked_part(facts["head"], HEADS, "kind", f"The head in {what}", remedy)
+        _check_fit(task, head, facts["backbone"], what, remedy)
+
+
+def _validated(facts: Mapping[str, Any], what: str, remedy: str, schema: type[Strict]) -> Strict:
     try:
-        schema.model_validate(facts)
+        return schema.model_validate(facts)
     except ValidationError as invalid:
         first = invalid.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:200]

@@ -29,7 +29,7 @@ def test_a_task_is_made_again_of_its_record():
 
 @pytest.mark.parametrize("record", [{"name": "juggling"}, {"name": "classification"}, {}])
 def test_an_unknown_task_is_refused(record):
-    with pytest.raises(DataError, match="none that this Graft knows"):
+    with pytest.raises(DataError, match="The record of the task is"):
         build_task(record)
 
 

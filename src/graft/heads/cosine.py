@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from graft.heads import CosineRecord, HeadRecord
 from graft.heads.linear import linear_layers
 
 SCALE = 10.0
@@ -33,6 +34,8 @@ class CosineHead(nn.Module):
         >>> torch.allclose(head(features), head(7 * features))
         True
     """
+
+    Record: ClassVar[type[HeadRecord]] = CosineRecord
 
     def __init__(self, width: int, classes: int, dropout: float = 0.0, *, seed: int = 0) -> None:
         super().__init__()

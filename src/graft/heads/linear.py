@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from graft.heads import HeadRecord, LinearRecord
 
 
 def linear_layers(sizes: list[tuple[int, int]], seed: int) -> list[nn.Linear]:
@@ -55,6 +57,8 @@ class LinearHead(nn.Module):
         >>> bool((head.linear.weight == LinearHead(1280, 2).linear.weight).all())
         True
     """
+
+    Record: ClassVar[type[HeadRecord]] = LinearRecord
 
     def __init__(self, width: int, classes: int, dropout: float = 0.0, *, seed: int = 0) -> None:
         super().__init__()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from graft.heads import HeadRecord, MLPRecord
 from graft.heads.linear import linear_layers
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {
@@ -46,6 +47,8 @@ class MLPHead(nn.Module):
         >>> tuple(head(torch.zeros(5, 1280)).shape)
         (5, 2)
     """
+
+    Record: ClassVar[type[HeadRecord]] = MLPRecord
 
     def __init__(
         self,

@@ -1,6 +1,16 @@
 """Strategies and plans: which layers learn, when, and how fast. Plain data, no torch."""
 
+from graft.plugins import STRATEGIES
 from graft.strategies.plan import HEAD, Phase, Plan
-from graft.strategies.strategies import STRATEGIES, Strategy, StrategyOptions, make_plan
+from graft.strategies.strategies import Maker, Strategy, StrategyOptions, make_plan
 
-__all__ = ["HEAD", "STRATEGIES", "Phase", "Plan", "Strategy", "StrategyOptions", "make_plan"]
+__all__ = [
+    "HEAD",
+    "STRATEGIES",
+    "Maker",
+    "Phase",
+    "Plan",
+    "Strategy",
+    "StrategyOptions",
+    "make_plan",
+]

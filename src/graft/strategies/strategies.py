@@ -1,71 +1,126 @@
 """Strategies: the user's word for which layers learn, turned into a `Plan`.
 
-Each strategy is one function from options and stage names to phases. To add one, write the
-function and name it in `STRATEGIES`.
+Each strategy is a function from options and stage names to phases, with its own options beside it.
+It is found by name among the entry points of the group "graft.strategies"; see `graft.plugins`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from graft.errors import BackboneError, RecipeError, nearest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graft.errors import BackboneError, RecipeError
+from graft.plugins import STRATEGIES
 from graft.strategies.plan import HEAD, BatchNormPolicy, Phase, Plan
 
-HeadStart = Literal["solve", "random"]
+Rate = Annotated[float, Field(gt=0)]
+Epoch = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class StrategyOptions:
+class NoOptions(BaseModel):
+    """Of a strategy that has none of its own."""
+
+
+class PartialOptions(BaseModel):
+    """The options of `partial`."""
+
+    unfreeze_from: str | None = Field(
+        None, description="partial: first stage that trains; the last one if not given"
+    )
+
+
+class GradualOptions(BaseModel):
+    """The options of `gradual`, of which one is given."""
+
+    unfreeze_every: int = Field(1, ge=1, description="gradual: epochs between stages")
+    unfreeze_at: tuple[Epoch, ...] | None = Field(
+        None, description="gradual: completed epochs after which a stage joins, such as 1,3,5"
+    )
+    unfreeze_on_plateau: int | None = Field(
+        None, ge=1, description="gradual: epochs without gain after which a stage joins"
+    )
+
+
+class TwoPhaseOptions(BaseModel):
+    """The options of `two-phase`."""
+
+    first: Literal["head", "last-stage"] = Field(
+        "head", description="two-phase: what the first phase trains"
+    )
+    first_epochs: int | None = Field(
+        None, ge=0, description="two-phase: epochs of the first phase; a third if not given"
+    )
+    second_scale: float = Field(
+        0.3, gt=0, le=1, description="two-phase: second learning rate over the first"
+    )
+
+
+class StrategyOptions(PartialOptions, GradualOptions, TwoPhaseOptions):
     """What a user may say about a strategy; every field has a default that suits most data.
 
-    Args:
-        unfreeze_from: `partial`: the first stage that trains. None means the last one.
-        unfreeze_every: `gradual`: epochs between one stage and the next.
-        unfreeze_at: `gradual`: numbers of completed epochs after which the next stage down joins,
-            instead of `unfreeze_every`.
-        unfreeze_on_plateau: `gradual`: epochs without a better validation result after which the
-            next stage joins, instead of `unfreeze_every`.
-        first: `two-phase`: what the first phase trains, the head or the head and the last stage.
-        first_epochs: `two-phase`: epochs of the first phase. None means a third of all, at least
-            one.
-        second_scale: `two-phase`: the second phase's learning rate over the first's.
-        decay: Learning-rate factor from each stage to the one before it. None means 0.85, and 1
-            for `two-phase` and `scratch`.
-        rates: Explicit learning rates of stages or of `head`, instead of `decay`.
-        head_start: `"solve"` begins with a head fitted to convergence on frozen features (LP-FT,
-            Kumar et al. 2022, arXiv:2202.10054); `"random"` begins with a random one.
-        batch_norm: `"eval"`, `"train"`, or None for the strategy's own: train from scratch, eval
-            otherwise.
+    `graft fit --help` describes the fields. A head that is solved first is LP-FT (Kumar et al.
+    2022, arXiv:2202.10054). `options` are those of a strategy from another package.
+
+    Example:
+        >>> StrategyOptions(unfreeze_at=(1, 3)).unfreeze_every
+        1
     """
 
-    unfreeze_from: str | None = None
-    unfreeze_every: int = 1
-    unfreeze_at: tuple[int, ...] | None = None
-    unfreeze_on_plateau: int | None = None
-    first: Literal["head", "last-stage"] = "head"
-    first_epochs: int | None = None
-    second_scale: float = 0.3
-    decay: float | None = None
-    rates: Mapping[str, float] = field(default_factory=dict)
-    head_start: HeadStart = "solve"
-    batch_norm: BatchNormPolicy | None = None
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    decay: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="learning-rate factor from a stage to the one before it; 0.85 if not given, 1 "
+        "for two-phase and scratch",
+    )
+    rates: dict[str, Rate] = Field(
+        default_factory=dict, description="explicit learning rates, such as stem=1e-5,head=1e-3"
+    )
+    head_start: Literal["solve", "random"] | None = Field(
+        None,
+        description="begin with a head solved on frozen features, or a random one; "
+        "solve if the head is linear",
+    )
+    batch_norm: BatchNormPolicy | None = Field(
+        None,
+        description="BatchNorm statistics of trained stages: kept (eval) or moving (train); train "
+        "from scratch, eval otherwise, if not given",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="of a strategy from another package: --set strategy.options.NAME=VALUE",
+    )
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """What the strategies share: the stages, the rates, and how a phase is named."""
+class Maker:
+    """What a strategy makes its phases from.
+
+    Args:
+        stages: The backbone's stage names in execution order.
+        options: What the user said.
+        epochs: Gradient epochs of the whole run.
+        lr: The learning rate of a multiplier of 1.
+        default_decay: Learning-rate factor from a stage to the one before it.
+        own: The options of a strategy from another package, as its schema reads them.
+    """
 
     stages: tuple[str, ...]
     options: StrategyOptions
     epochs: int
     lr: float
     default_decay: float = 0.85
+    own: Any = None
 
     @property
     def solved(self) -> bool:
-        return self.options.head_start == "solve"
+        """Whether the run begins with a solved head."""
+        return self.options.head_start != "random"
 
     def phase(
         self, lowest: int, epochs: int, *, scale: float = 1.0, patience: int | None = None
@@ -99,25 +154,25 @@ class _Maker:
         return [Phase(HEAD, "solve", 0, {HEAD: 1.0})] if self.solved else []
 
 
-def _probe(maker: _Maker) -> list[Phase]:
+def _probe(maker: Maker) -> list[Phase]:
     gradient = [maker.phase(len(maker.stages), maker.epochs)] if maker.epochs else []
     return maker.solve() + gradient
 
 
-def _partial(maker: _Maker) -> list[Phase]:
+def _partial(maker: Maker) -> list[Phase]:
     start = maker.options.unfreeze_from or maker.stages[-1]
     return [*maker.solve(), maker.phase(maker.stages.index(start), maker.epochs)]
 
 
-def _full(maker: _Maker) -> list[Phase]:
+def _full(maker: Maker) -> list[Phase]:
     return [*maker.solve(), maker.phase(0, maker.epochs)]
 
 
-def _scratch(maker: _Maker) -> list[Phase]:
+def _scratch(maker: Maker) -> list[Phase]:
     return [maker.phase(0, maker.epochs)]
 
 
-def _two_phase(maker: _Maker) -> list[Phase]:
+def _two_phase(maker: Maker) -> list[Phase]:
     options, phases = maker.options, maker.solve()
     first = options.first_epochs
     if options.first == "head" and maker.solved and first is None:
@@ -136,7 +191,7 @@ def _two_phase(maker: _Maker) -> list[Phase]:
     return phases
 
 
-def _gradual(maker: _Maker) -> list[Phase]:
+def _gradual(maker: Maker) -> list[Phase]:
     """One more stage at a time, from the head down."""
     options, count = maker.options, len(maker.stages)
     lowest = count - 1 if maker.solved and not options.unfreeze_at else count
@@ -160,51 +215,46 @@ def _gradual(maker: _Maker) -> list[Phase]:
 
 @dataclass(frozen=True)
 class Strategy:
-    """One strategy: its function, what it defaults to, and which options are its own.
+    """One strategy: its function, what it defaults to, and its own options.
 
     Args:
         make: Turns the shared facts into phases.
         epochs: Default gradient epochs.
         decay: Default learning-rate factor from a stage to the one before it.
-        summary: What it does, in words.
-        options: The fields of `StrategyOptions` that mean something to this strategy alone.
+        summary: What it does, in a few words.
+        options: The options that mean something to this strategy alone. Those of a strategy from
+            another package are given as `strategy.options.NAME` and are `maker.own`.
         lr_scale: Factor on an optimizer's default learning rate; what starts from random weights
             takes larger steps.
+        batch_norm: What happens to the BatchNorm statistics of trained stages, unless said.
     """
 
-    make: Callable[[_Maker], list[Phase]]
+    make: Callable[[Maker], list[Phase]]
     epochs: int
     decay: float
     summary: str
-    options: tuple[str, ...] = ()
+    options: type[BaseModel] = NoOptions
     lr_scale: float = 1.0
+    batch_norm: BatchNormPolicy = "eval"
 
 
-STRATEGIES: Mapping[str, Strategy] = {
-    "probe": Strategy(_probe, 0, 0.85, "only the head learns", lr_scale=3.0),
-    "partial": Strategy(
-        _partial, 5, 0.85, "frozen below a stage, trained above", ("unfreeze_from",)
-    ),
-    "gradual": Strategy(
-        _gradual,
-        6,
-        0.85,
-        "one more stage at a time, from the head down",
-        ("unfreeze_every", "unfreeze_at", "unfreeze_on_plateau"),
-    ),
-    "two-phase": Strategy(
-        _two_phase,
-        5,
-        1.0,
-        "the head first, then everything more slowly",
-        ("first", "first_epochs", "second_scale"),
-    ),
-    "full": Strategy(_full, 5, 0.85, "everything, earlier stages more slowly"),
-    "scratch": Strategy(
-        _scratch, 30, 1.0, "everything, from random weights, as a control", lr_scale=3.0
-    ),
-}
-"""Every strategy by the name that users type."""
+PROBE = Strategy(_probe, 0, 0.85, "only the head learns", lr_scale=3.0)
+PARTIAL = Strategy(_partial, 5, 0.85, "frozen below a stage, trained above", PartialOptions)
+GRADUAL = Strategy(
+    _gradual, 6, 0.85, "one more stage at a time, from the head down", GradualOptions
+)
+TWO_PHASE = Strategy(
+    _two_phase, 5, 1.0, "the head first, then everything more slowly", TwoPhaseOptions
+)
+FULL = Strategy(_full, 5, 0.85, "everything, earlier stages more slowly")
+SCRATCH = Strategy(
+    _scratch,
+    30,
+    1.0,
+    "everything, from random weights, as a control",
+    lr_scale=3.0,
+    batch_norm="train",
+)
 
 
 def make_plan(
@@ -218,7 +268,7 @@ def make_plan(
     """Turn a strategy into a plan for a backbone with these stages.
 
     Args:
-        strategy: A key of `STRATEGIES`.
+        strategy: Its name.
         stages: The backbone's stage names in execution order.
         epochs: Gradient epochs of the whole run; None means the strategy's default. A probe with a
             solved head needs none.
@@ -235,12 +285,9 @@ def make_plan(
         ['head', 'head + stage2', 'head + stage1 … stage2', 'everything']
     """
     options = options or StrategyOptions()
-    if strategy not in STRATEGIES:
-        raise RecipeError(
-            f"'{strategy}' is not a strategy.", f"Choose one of {nearest(strategy, STRATEGIES)}."
-        )
+    chosen: Strategy = STRATEGIES.find(strategy)
     _refuse_contradictions(strategy, options)
-    chosen = STRATEGIES[strategy]
+    own = _own(strategy, chosen, options.options)
     for name in [*options.rates, *filter(None, [options.unfreeze_from])]:
         if name not in stages and not (name == HEAD and name in options.rates):
             raise BackboneError(
@@ -254,21 +301,24 @@ def make_plan(
         raise RecipeError(
             f"{strategy} cannot train for {epochs} epochs.", "Give --epochs 1 or more."
         )
-    maker = _Maker(tuple(stages), options, epochs, lr, chosen.decay)
+    maker = Maker(tuple(stages), options, epochs, lr, chosen.decay, own)
     return Plan(
         strategy,
         tuple(stages),
         tuple(chosen.make(maker)),
         epochs,
-        options.batch_norm or ("train" if strategy == "scratch" else "eval"),
+        options.batch_norm or chosen.batch_norm,
     )
 
 
 def _refuse_contradictions(strategy: str, options: StrategyOptions) -> None:
     """Raise a `RecipeError` for options of another strategy, or options that exclude each other."""
-    given = {name for name, value in vars(options).items() if value != _DEFAULTS[name]}
-    for owner, entry in STRATEGIES.items():
-        for name in sorted(given.intersection(entry.options)):
+    defaults = StrategyOptions()
+    given = {
+        name for name, value in options if value != getattr(defaults, name) and name != "options"
+    }
+    for owner in STRATEGIES.shipped:
+        for name in sorted(given.intersection(STRATEGIES[owner].options.model_fields)):
             if owner != strategy:
                 raise RecipeError(
                     f"--{name.replace('_', '-')} belongs to the strategy '{owner}', "
@@ -293,4 +343,20 @@ def _refuse_contradictions(strategy: str, options: StrategyOptions) -> None:
         )
 
 
-_DEFAULTS = vars(StrategyOptions())
+def _own(strategy: str, chosen: Strategy, given: Mapping[str, Any]) -> Any:
+    """Return the options of a strategy from another package, as its schema reads them."""
+    schema = NoOptions if strategy in STRATEGIES.shipped else chosen.options
+    for name in given:
+        if name not in schema.model_fields:
+            raise RecipeError(
+                f"The strategy '{strategy}' has no option '{name}' of its own.",
+                f"It has {', '.join(schema.model_fields) or 'none'}.",
+            )
+    try:
+        return schema.model_validate(dict(given))
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        raise RecipeError(
+            f"strategy.options.{'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            "Correct the value.",
+        ) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graft.errors import DataError
+from graft.model_folder import checked_part
+from graft.plugins import TASKS
 from graft.tasks.classification import Classification, Prediction
 from graft.tasks.objectives import CrossEntropy, Mixup, Network, Objective, Progress, streams_of
 from graft.tasks.task import PredictionRecord, Score, Solved, Task
@@ -26,8 +27,6 @@ __all__ = [
     "streams_of",
 ]
 
-_TASKS: Mapping[Any, type[Task]] = {"classification": Classification}
-
 
 def build_task(record: Mapping[str, Any]) -> Task:
     """Return the task that a `record()` describes.
@@ -36,18 +35,13 @@ def build_task(record: Mapping[str, Any]) -> Task:
         record: "name" and the arguments of that task.
 
     Raises:
-        DataError: The task is unknown, or the arguments do not fit it.
+        DataError: The task is not installed, or the arguments do not fit it.
 
     Example:
         >>> build_task({"name": "classification", "classes": ["ants", "bees"]}).outputs
         2
     """
+    checked_part(record, TASKS, "name", "The record of the task")
     options = dict(record)
-    name = options.pop("name", None)
-    try:
-        return _TASKS[name](**options)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"The task {dict(record)!r} is none that this Graft knows.",
-            f"It knows {', '.join(_TASKS)}; update Graft, or repeat the run.",
-        ) from error
+    task: Task = TASKS[options.pop("name")](**options)
+    return task

@@ -16,6 +16,7 @@ from graft.data.manifest import Sample
 from graft.errors import DataError, nearest
 from graft.evaluation.metrics import accuracy, mean_loss, metrics
 from graft.inference import Outputs, probabilities, require_finite
+from graft.model_folder import ClassificationRecord, Strict
 from graft.probe.baselines import knn, prototypes
 from graft.probe.solve import Solution, solve
 from graft.tasks.objectives import CrossEntropy, Mixup, Objective
@@ -66,6 +67,7 @@ class Classification:
 
     classes: tuple[str, ...]
 
+    Record: ClassVar[type[Strict]] = ClassificationRecord
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = "accuracy"
 

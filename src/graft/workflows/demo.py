@@ -27,7 +27,7 @@ from graft.run import Run
 from graft.samples import SAMPLES, write_samples
 from graft.samples.digits_m import write_digits_m
 from graft.samples.write import staged_folder
-from graft.strategies.strategies import STRATEGIES
+from graft.strategies import STRATEGIES
 from graft.training import Callback
 from graft.workflows.fit import Fit, fit
 from graft.workflows.predict import Unreadable, predict

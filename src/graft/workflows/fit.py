@@ -24,6 +24,7 @@ from graft.errors import RecipeError
 from graft.host import isolated
 from graft.machine import Stopwatch
 from graft.model import Model
+from graft.plugins import OBJECTIVES
 from graft.report.html import write_report
 from graft.run import Run, next_folder
 from graft.strategies import Plan
@@ -33,8 +34,10 @@ from graft.workflows.finalize import finalize
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
     backbone_spec,
+    choose_objective,
     choose_plan,
     graft_head,
+    head_record,
     open_backbone,
     read_images,
 )
@@ -169,6 +172,9 @@ def complete(recipe: Recipe) -> Recipe:
     """
     augmentation(recipe.data.augment)
     require_device(recipe.device)
+    head_record(recipe, width=1, outputs=1, dropout=0.0)
+    if recipe.training.objective is not None:
+        OBJECTIVES.find(recipe.training.objective)
     if recipe.data.path is None:
         raise RecipeError(
             "No images were given.", "Write `graft fit DIR`, or set data.path in the recipe."
@@ -319,6 +325,7 @@ def _trainer(
         train,
         classifier.loader(val_images, workers=recipe.workers, pixels=pixels),
         options=recipe.training,
+        objective=choose_objective(recipe, classifier.task, images),
         cache=cache,
         seed=recipe.seed,
         device=recipe.device,

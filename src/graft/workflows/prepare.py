@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
 
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import BackboneSpec, specify_backbone
 from graft.config import Recipe
 from graft.data.check import check
-from graft.data.manifest import Manifest, assign_splits
+from graft.data.manifest import Manifest, Sample, assign_splits
 from graft.data.scan import scan
 from graft.download import staying_offline
 from graft.errors import RecipeError
-from graft.heads import build_head
+from graft.heads import HeadRecord, MLPOptions, build_head
 from graft.model import Classifier
+from graft.plugins import HEADS, OBJECTIVES
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
+from graft.tasks import Objective, Task
 from graft.training import learning_rate
 
 
@@ -77,17 +83,58 @@ def open_backbone(recipe: Recipe, spec: BackboneSpec | None = None) -> Backbone:
         return spec.load(seed=recipe.seed)
 
 
+def head_record(recipe: Recipe, width: int, outputs: int, dropout: float) -> dict[str, Any]:
+    """Return what builds the recipe's head, read by the schema that the head declares.
+
+    Args:
+        recipe: Its `head` section.
+        width: Features per image.
+        outputs: Outputs per image.
+        dropout: The architecture's own, where the recipe says none.
+
+    Raises:
+        RecipeError: The head is not installed, or has no such options.
+    """
+    section = recipe.head
+    schema = HEADS.find(section.kind).Record
+    own = section.model_dump(include=set(MLPOptions.model_fields))
+    facts = {
+        "kind": section.kind,
+        "width": width,
+        "classes": outputs,
+        "dropout": dropout if section.dropout is None else section.dropout,
+        **{name: value for name, value in own.items() if section.kind == "mlp"},
+        **section.options,
+    }
+    try:
+        read: dict[str, Any] = schema.model_validate(facts, strict=False).model_dump()
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        raise RecipeError(
+            f"head.options.{'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            f"The head '{section.kind}' has the options "
+            f"{', '.join(schema.model_fields.keys() - HeadRecord.model_fields.keys()) or 'none'}.",
+        ) from None
+    return read
+
+
 def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:
     """Put the recipe's head on a backbone; its random start follows from the seed."""
-    own = {"hidden", "activation", "normalization"} if recipe.head.kind == "mlp" else set()
-    record = {
-        **recipe.head.model_dump(include={"kind", *own}),
-        "dropout": backbone.head_dropout if recipe.head.dropout is None else recipe.head.dropout,
-        "width": backbone.width,
-        "classes": len(classes),
-    }
+    record = head_record(recipe, backbone.width, len(classes), backbone.head_dropout)
     device = next(backbone.module.parameters()).device
     return Classifier(backbone, build_head(record, seed=recipe.seed).to(device), classes)
+
+
+def choose_objective(recipe: Recipe, task: Task, train: Sequence[Sample]) -> Objective | None:
+    """Return the objective that the recipe names; None where the task composes its own.
+
+    Raises:
+        RecipeError: It is not installed.
+    """
+    name = recipe.training.objective
+    if name is None:
+        return None
+    return cast("Objective", OBJECTIVES.find(name)(task, recipe.training, train))
 
 
 def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:

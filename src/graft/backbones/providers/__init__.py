@@ -9,26 +9,21 @@ folder; a distribution adds its own under the entry point group "graft.backbones
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from graft.backbones.backbone import Provenance
 from graft.errors import BackboneError, nearest
+from graft.plugins import BACKBONES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from graft.data.preprocess import Preprocess
 
-GROUP = "graft.backbones"
 DEFAULT = "torchvision"
-SHIPPED = {
-    name: f"graft.backbones.providers.{name}" for name in ("graft", "torchvision", "timm", "hf")
-}
 SHIPPED_WEIGHTS = {"graft-small": "procedural-1"}
 """The architectures whose weights are in the package, and the name of the weights."""
 
@@ -116,14 +111,15 @@ def find_provider(name: str) -> Provider:
     if name not in known:
         raise BackboneError(
             f"'{name}' is not a provider of backbones.",
-            f"Nearest: {nearest(name, known)}. Others come with packages that define '{GROUP}'.",
+            f"Nearest: {nearest(name, known)}. Others come with packages that define "
+            f"'{BACKBONES.group}'.",
         )
     try:
-        return cast("Provider", importlib.import_module(known[name]))
+        return cast("Provider", BACKBONES[name])
     except ImportError as error:
         remedy = (
             f"Install it: pip install 'graftlearn[{name}]'."
-            if name in SHIPPED
+            if name in BACKBONES.shipped
             else f"Install what it needs, or choose one of {nearest(name, set(known) - {name})}."
         )
         raise BackboneError(f"The provider '{name}' cannot be used: {error}.", remedy) from error
@@ -136,7 +132,7 @@ def available() -> dict[str, str]:
         >>> available()["torchvision"]
         'graft.backbones.providers.torchvision'
     """
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | SHIPPED
+    return BACKBONES.entries()
 
 
 def split_name(name: str) -> tuple[str, str, str | None]:
