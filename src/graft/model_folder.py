@@ -17,11 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from graft.errors import DataError, RecipeError
 from graft.files import readable_path, sha256, write_json
-from graft.plugins import HEADS, TASKS, Registry
+from graft.plugins import HEADS, TASKS, Registry, Share, Strict, Width
 from graft.structured import canonical, parse_json, read_text, shown
 
 FORMAT = 3
@@ -58,16 +58,8 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TensorPath = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=500)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Size = Annotated[int, Field(ge=1, le=1 << 31)]
-Width = Annotated[int, Field(ge=1, le=1 << 20)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[float, Field(ge=-1e4, le=1e4)]
 Spread = Annotated[float, Field(ge=1e-6, le=1e4)]
-
-
-class Strict(BaseModel):
-    """Keys by name, values by type: an integer is no boolean, a string no number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class StageRecord(Strict):
@@ -241,7 +233,9 @@ def write_facts(
         "head": head,
     }
     plain = json.loads(canonical(facts))  # as it will be read: tuples are lists
-    _check(plain, f"the model for '{folder}'", "Correct the model before it is saved.")
+    _check(
+        plain, f"the model for '{folder}'", "Correct the model before it is saved.", writing=True
+    )
     write_json(folder / "model.json", {**plain, "checksum": checksum(plain)})
     return folder
 
@@ -360,10 +354,15 @@ def _plain(
     return plain, _validated(plain, what, remedy, schema)
 
 
-def _check(facts: Mapping[str, Any], what: str, remedy: str) -> None:
-    """Refuse facts that are not those of a model."""
+def _check(facts: Mapping[str, Any], what: str, remedy: str, *, writing: bool = False) -> None:
+    """Refuse facts that are not those of a model.
+
+    A head or a task that no package registers is written as it is, and refused when it is read.
+    """
     _validated(facts, what, remedy, ModelRecord)
-    if facts["head"] is not None:
+    named = facts["head"] is not None
+    registered = named and facts["head"].get("kind") in HEADS and facts["task"].get("name") in TASKS
+    if registered or (named and not writing):
         task = checked_part(facts["task"], TASKS, "name", f"The task in {what}", remedy)
         head = checked_part(facts["head"], HEADS, "kind", f"The head in {what}", remedy)
         _check_fit(task, head, facts["backbone"], what, remedy)

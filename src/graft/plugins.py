@@ -12,11 +12,23 @@ the path of a module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib import import_module
+from operator import attrgetter
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from graft.errors import RecipeError, nearest
 from graft.structured import shown
+
+Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """A record in a file: keys by name, values by type; an integer is no boolean."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Registry(Mapping[str, Any]):
@@ -37,6 +49,8 @@ class Registry(Mapping[str, Any]):
 
     def entries(self) -> dict[str, str]:
         """Return where everything that is registered is, by name."""
+        from importlib.metadata import entry_points  # which takes as long as pydantic to import
+
         return {entry.name: entry.value for entry in entry_points(group=self.group)} | self.shipped
 
     def __contains__(self, name: object) -> bool:
@@ -50,7 +64,9 @@ class Registry(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         where = self.shipped.get(name) or self.entries()[name]
-        return EntryPoint(name, where, self.group).load()
+        module, _, inside = where.partition("[")[0].strip().partition(":")
+        found = import_module(module)
+        return attrgetter(inside.strip())(found) if inside else found
 
     def find(self, name: object) -> Any:
         """Return what is registered under a name.

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, c
 from pydantic import BaseModel, Field
 
 from graft.errors import BackboneError, GraftError
-from graft.model_folder import Share, Strict, Width, checked_part
-from graft.plugins import HEADS
+from graft.plugins import HEADS, Share, Strict, Width
 from graft.structured import shown
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ def build_head(record: Mapping[str, Any], *, seed: int = 0) -> nn.Module:
         >>> build_head({"kind": "linear", "width": 4, "classes": 2, "dropout": 0.2})
         LinearHead(width=4, classes=2, dropout=0.2)
     """
+    from graft.model_folder import checked_part  # which the help of a command has no use for
+
     options = dict(record)
     kind = options.pop("kind", None)
     try:

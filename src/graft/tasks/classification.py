@@ -16,7 +16,8 @@ from graft.data.manifest import Sample
 from graft.errors import DataError, nearest
 from graft.evaluation.metrics import accuracy, mean_loss, metrics
 from graft.inference import Outputs, probabilities, require_finite
-from graft.model_folder import ClassificationRecord, Strict
+from graft.model_folder import ClassificationRecord
+from graft.plugins import Strict
 from graft.probe.baselines import knn, prototypes
 from graft.probe.solve import Solution, solve
 from graft.tasks.objectives import CrossEntropy, Mixup, Objective
