@@ -170,11 +170,11 @@ def test_an_edit_without_the_checksum_is_found(
 @pytest.mark.parametrize(
     ("classes", "words"),
     [
-        ([f"class {number}" for number in range(20)], "20 class names for 2 logits"),
+        ([f"class {number}" for number in range(20)], "the task has 20 outputs and the head 2"),
         (["ants", "ants"], "there twice"),
         (["ants", ""], "needs a name"),
         (["ants", 7], "should be a string"),
-        (["ants"], "1 class names for 2 logits"),
+        (["ants"], "the task has 1 outputs and the head 2"),
     ],
 )
 def test_class_names_that_do_not_fit_the_logits_are_refused(
