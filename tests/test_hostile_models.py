@@ -209,11 +209,11 @@ def test_class_names_that_are_no_valid_text_are_kept(
 
 
 def _complex(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["fc.weight"] = tensors["classifier.weight"].to(torch.complex64)
+    tensors["fc.weight"] = tensors["fc.weight"].to(torch.complex64)
 
 
 def _boolean(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["fc.weight"] = tensors["classifier.weight"] > 0
+    tensors["fc.weight"] = tensors["fc.weight"] > 0
 
 
 def _whole(tensors: dict[str, torch.Tensor]) -> None:

@@ -54,7 +54,7 @@ class Registry(Mapping[str, Any]):
         return {entry.name: entry.value for entry in entry_points(group=self.group)} | self.shipped
 
     def __contains__(self, name: object) -> bool:
-        return name in self.shipped or (isinstance(name, str) and name in self.entries())
+        return isinstance(name, str) and (name in self.shipped or name in self.entries())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shipped | self.entries())
