@@ -1,4 +1,4 @@
-"""A model: backbone, head and task; what is trained, saved, loaded and shipped."""
+"""A model: a backbone, a head and a task, which is trained, saved and loaded."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 class Model(Grafted):
-    """A backbone with a head grafted on, and the task that it does.
+    """A backbone with a head grafted on, and its task.
 
     Args:
         backbone: The backbone and what is known of it; its module becomes `body`.
         head: Features (N, width) to outputs (N, task.outputs).
-        task: What the outputs mean, and what they are measured by.
+        task: Targets, objective, score and predictions.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module, task: Task) -> None:
@@ -57,8 +57,8 @@ class Model(Grafted):
         """Map normalised images (N, channels, H, W) to outputs (N, task.outputs).
 
         Args:
-            images: The images; with `above`, what its frozen stages made of them.
-            above: The rest of the backbone, in the backbone's place.
+            images: The images; with `above`, their activations at the cut.
+            above: The stages of the backbone above the cut, used instead of the whole backbone.
         """
         outputs: Tensor = self.head(self.body(images) if above is None else above(images))
         return outputs
@@ -207,12 +207,12 @@ class Model(Grafted):
     ) -> list[Any]:
         """Predict images: paths, bytes, Pillow images or uint8 arrays (H, W, 3), one or many.
 
-        A `graft.Predictor` is kept for the next call, as long as every weight is what it was. That
-        is looked at in each call: who asks often makes a `Predictor` and asks that.
+        A `graft.Predictor` is kept for the next call, as long as no weight has changed. That is
+        checked in each call: for many calls make a `Predictor` and use that.
 
         Args:
             images: One image, or a list or tuple of them. A folder is not an image.
-            top: Most answers to name, such as classes.
+            top: Most classes to name.
             workers: Threads that decode; None means one per core.
 
         Returns:
@@ -230,14 +230,14 @@ class Model(Grafted):
         return kept.predict(images, top=top)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the predictor, which holds threads, out of copies."""
+        """Leave the predictor, which has threads, out of copies."""
         return {**self.__dict__, "_predictor": None}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load tensors that `state_dict` of such a model gave.
 
-        Some networks ask a state dict for torch's version marks, which neither a copy nor a
-        safetensors file carries; the tensors come from this version, so its own marks hold.
+        Some networks read torch's version metadata from a state dict, which neither a copy nor a
+        safetensors file has; the tensors come from this version, so its own metadata is right.
         """
         marked = self.state_dict()
         for name in marked.keys() - state.keys():

@@ -336,7 +336,7 @@ def _trace(network: nn.Module, preprocess: Preprocess) -> Trace:
 
 
 def _check_features(seen: Trace, preprocess: Preprocess, classifier: ClassifierLayer) -> None:
-    """Take the classifier off the traced copy and look at what it gives then."""
+    """Remove the classifier from the traced copy and return its output then."""
     remove(seen.network, classifier.removed)
     try:
         features = run(seen.network, (preprocess.height, preprocess.width), preprocess.channels)

@@ -67,7 +67,9 @@ def build_without_values(provider: Provider, architecture: Mapping[str, Any]) ->
     ours = get_ident()
 
     def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
-        if parameter is None or get_ident() != ours:  # the hook hears of every thread's modules
+        if (
+            parameter is None or get_ident() != ours
+        ):  # the hook is called for every thread's modules
             return None
         return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
@@ -75,7 +77,7 @@ def build_without_values(provider: Provider, architecture: Mapping[str, Any]) ->
     try:
         with _WithoutDrawing():
             return provider.build(architecture)
-    except Exception:  # whatever it was, the ordinary way says it better or succeeds
+    except Exception:  # the ordinary way gives a better message, or succeeds
         hook.remove()
         return build(provider, architecture)
     finally:
@@ -87,7 +89,7 @@ def build_skeleton(
 ) -> nn.Module:
     """Return the network on the meta device, its buffers too: shapes, and no memory for values.
 
-    What a file asks for is built so before anything else, and refused where it is too large.
+    The architecture in a file is built this way first, and refused where it is too large.
 
     Args:
         provider: Builds the network.

@@ -53,7 +53,7 @@ class Crossing:
 class Cut:
     """A backbone in two parts: `suffix(prefix(images))` are the features of `images`.
 
-    Whatever the part above looks at crosses the cut, skip connections and constants included. The
+    Whatever the part above uses crosses the cut, skip connections and constants included. The
     part below is run in eval mode, as a frozen prefix is; the part above in the mode its modules
     are in, with gradients. Both run the network's own code and its own modules, so what is trained
     above the cut is trained in the backbone.

@@ -4,7 +4,7 @@ A network's code consists of *steps*: calls of the modules that lie wholly below
 operations between them. The steps before the cut are recorded once, on the meta device where
 nothing is computed. Then the first part runs the code and leaves it after the last of these steps;
 the second part runs the same code again, skips them, and hands out in their place what the first
-part kept. Results that only other skipped steps look at are stood in for by tensors that have a
+part kept. Results that only other skipped steps use are stood in for by tensors that have a
 shape and no values.
 """
 
@@ -33,7 +33,7 @@ SHAPE_ONLY = frozenset(
         *(getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "requires_grad")),
     }
 )
-"""Operations that ask for nothing that a tensor without values does not know."""
+"""Operations that need no values of a tensor."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Script:
         images: What the network received, without values.
         names: What each step was: the path of a module, or an operation.
         results: What each step returned, without values.
-        crossing: The results and images that steps after the cut look at, in order of origin.
+        crossing: The results and images that steps after the cut use, in order of origin.
     """
 
     images: Tensor
@@ -106,7 +106,7 @@ class Record(_Steps):
         self.crossed: set[int] = set()
 
     def step(self, name: Any, compute: Callable[[], Any], received: Any) -> Any:
-        """Note a step before the cut, or what a step after it looks at."""
+        """Record a step before the cut, or what a step after it uses."""
         tensors = [leaf for leaf in tree_iter(received) if isinstance(leaf, Tensor)]
         self.reached |= any(id(tensor) in self.above for tensor in tensors)
         self.reached |= isinstance(name, str) and name in self.above

@@ -1,6 +1,6 @@
 """The backbone of a model that Graft saved, as a backbone for the next one.
 
-A model folder may come from anybody, and a checksum says only that nobody changed it by accident.
+A model folder may come from anybody, and a checksum shows only that nobody changed it by accident.
 So nothing in it is believed: the network that it names is built without memory and compared with
 the record and with the header of the weights, before a tensor is read.
 """
@@ -235,7 +235,7 @@ def _compare_stages(network: nn.Module, record: Mapping[str, Any]) -> None:
 
 
 def _compare_shapes(network: nn.Module, record: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """Raise where the network does not make of its images what the record says."""
+    """Raise where the network's output is not what the record describes."""
     size, channels = (preprocess.height, preprocess.width), preprocess.channels
     stages = record["stages"]
     try:

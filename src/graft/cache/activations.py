@@ -29,7 +29,7 @@ class FrozenPrefix:
     """The stages of a backbone below a cut, run once per view instead of once per epoch.
 
     What crosses the cut becomes one row of float32 numbers per image: every tensor that the stages
-    above look at, one after the other. The frozen stages run in eval mode, in padded batches of
+    above use, one after the other. The frozen stages run in eval mode, in padded batches of
     one size and with BatchNorm folded, so that a row depends on its image alone.
 
     Args:
@@ -65,12 +65,12 @@ class FrozenPrefix:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes, per image, of what a row holds."""
+        """The shapes, per image, of the tensors that cross the cut."""
         return self._above.shapes if self._above else ((self.backbone.width,),)
 
     @property
     def size(self) -> int:
-        """Numbers per row."""
+        """Numbers per image."""
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
     @torch.no_grad()
@@ -81,7 +81,7 @@ class FrozenPrefix:
             images: Normalised, (N, channels, H, W), on any device.
 
         Returns:
-            Rows (N, size), float32, on the CPU.
+            Activations (N, size), float32, on the CPU.
         """
         if self._whole is not None:
             return self._whole(images).cpu()
@@ -113,7 +113,7 @@ class FrozenPrefix:
         """Compare activations, wherever they come from, with the whole backbone on the same images.
 
         Returns:
-            In words how the features differ by more than rounding; None if they do not.
+            How the features differ by more than rounding; None if they do not.
         """
         module = self.backbone.module
         device = next(module.parameters()).device
@@ -169,7 +169,7 @@ OnImages = Callable[[int], None]
 
 
 class Activations:
-    """Rows at a cut for the images of a loader: found in a storage, or made from the images.
+    """Activations of the images of a loader: found in a storage, or made from the images.
 
     Args:
         loader: Gives order, labels and images.

@@ -32,7 +32,7 @@ MEMORY_SHARE = 0.25
 """Share of the free memory that activations may take."""
 
 LEAST_TO_MAKE = 5e-4
-"""Seconds that no row takes less to make: to decode an image of usual size takes longer."""
+"""Lower bound of the seconds per image: decoding an image of usual size takes longer."""
 
 PIXELS = "pixels"
 """Stands for the cut of images that no stage has seen."""
@@ -52,8 +52,8 @@ class Kept:
         what: Such as "training images".
         cut: The stage above the cut, "head", or "pixels" for decoded images.
         where: "disk", "memory" or "nowhere".
-        found: Rows that were there already, as a share of those that the phase starts with.
-        reason: In words.
+        found: Share of the activations that the phase starts with that were there already.
+        reason: Why, as a sentence.
     """
 
     what: str
@@ -71,9 +71,9 @@ class Kept:
 class FeatureCache:
     """Keeps what frozen stages made of images, on disk for later runs or in memory for this one.
 
-    A row is found again only if everything is the same that determines it: the file's content, the
-    frozen weights, architecture, cut, preprocessing, decoder, precision, and for an augmented view
-    the augmentation, the seed and the view's number.
+    Activations are found again only if everything that determines them is the same: the file's
+    content, the frozen weights, architecture, cut, preprocessing, decoder, precision, and for an
+    augmented view the augmentation, the seed and the view's number.
 
     Args:
         folder: Where activations are kept between runs; None keeps none.
@@ -121,12 +121,12 @@ class FeatureCache:
         """Return the activations of a loader's images, kept where that pays.
 
         Args:
-            what: What the images are, in words.
+            what: What the images are, such as "training images".
             loader: Of training or of clean validation images.
             prefix: The frozen stages.
             weights: Hash of everything that they hold.
-            views: The views of each image that will be looked at.
-            uses: How often each image will be looked at in this run.
+            views: The views of each image that will be used.
+            uses: How often each image will be used in this run.
         """
         entry = self._entry(loader, prefix, weights)
         activations = Activations(loader, prefix, entry)
@@ -150,7 +150,7 @@ class FeatureCache:
         """Compare activations of a view with the whole network on a few real images.
 
         Returns:
-            In words why they cannot be trusted; None if they can.
+            Why they cannot be trusted; None if they can.
         """
         loader, prefix = activations.loader, activations.prefix
         positions = list(range(min(PROOF_IMAGES, len(loader.samples))))
@@ -165,7 +165,7 @@ class FeatureCache:
         Args:
             samples: The images.
             preprocess: The input they are decoded for.
-            looks: How often each may be looked at.
+            looks: How often each may be used.
         """
         if not self.keeps or not looks or not samples:
             return None
@@ -176,7 +176,7 @@ class FeatureCache:
         return pixels if decision.where == "memory" else None
 
     def finish(self) -> list[str]:
-        """Make room for other runs, and return in words what could not be kept."""
+        """Make room for other runs, and return what could not be kept, as sentences."""
         if self.store is None:
             return []
         self.store.evict()
@@ -219,7 +219,7 @@ class FeatureCache:
         return decide(demand, Costs(self._make[prefix], write, read), space)
 
     def _entry(self, loader: Loader, prefix: FrozenPrefix, weights: str) -> DiskStorage | None:
-        """Return the storage on disk for these activations; None if nothing tells them apart."""
+        """Return the storage on disk; None where an image has no content hash."""
         named = all(isinstance(sample, Sample) and sample.sha256 for sample in loader.samples)
         if self.store is None or not named:
             return None
@@ -263,7 +263,7 @@ def _share_found(activations: Activations, views: Sequence[int]) -> float:
 
 
 def _seconds_to_make(loader: Loader, view: int, prefix: FrozenPrefix) -> float:
-    """Measure what one row costs, from the file on; the first batch only warms up."""
+    """Measure the seconds per image, from the file on; the first batch only warms up."""
     positions = list(range(min(eval_batch(torch.device("cpu")), len(loader.samples))))
     best = float("inf")
     for _ in range(2):

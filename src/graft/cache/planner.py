@@ -12,8 +12,8 @@ from typing import Literal
 Where = Literal["memory", "disk", "nowhere"]
 
 WORTH_WRITING = 0.25
-"""Rows go to disk where writing one costs at most this share of making it: they may be wanted by a
-later run, which nobody knows yet."""
+"""Activations go to disk where writing them costs at most this share of making them: a later run
+may need them."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Demand:
 
     Args:
         images: How many there are.
-        views: Different views of each that the phase looks at.
-        uses: How often the phase looks at each image.
-        bytes_each: Size of one row.
+        views: Different views of each that the phase uses.
+        uses: How often the phase uses each image.
+        bytes_each: Size of the activations of one image.
     """
 
     images: int
@@ -67,7 +67,7 @@ class Demand:
 
     @property
     def repeated(self) -> int:
-        """Rows that would be made again if none were kept."""
+        """Activations that would be made again if none were kept."""
         return self.images * max(0, self.uses - self.views)
 
 
@@ -77,8 +77,8 @@ class Decision:
 
     Args:
         where: "memory" for this run, "disk" for later ones as well, or "nowhere".
-        reason: In words, with the figures it rests on.
-        saves: Seconds that this run is spared by it; below 0 where it costs more.
+        reason: A sentence with the measured figures.
+        saves: Seconds that this run saves by it; below 0 where it costs more.
     """
 
     where: Where
@@ -130,7 +130,7 @@ def decide_images(demand: Demand, decode: float, memory: int) -> Decision:
     On disk they would have to be read and unpacked again, which is what decoding is.
 
     Args:
-        demand: Of the images; a row is one of them.
+        demand: Of the images; `bytes_each` is the size of a decoded one.
         decode: Seconds to decode one.
         memory: Bytes that may be used.
 

@@ -111,8 +111,8 @@ class MemoryStorage:
 class DiskStorage:
     """Keeps activations in a folder of safetensors files that threads and processes share.
 
-    Nothing here fails a run: what cannot be read is not there, what cannot be written is left.
-    Nothing is touched before the first activations are added.
+    No error here ends a run: activations that cannot be read count as absent, and those that cannot
+    be written are not kept. Nothing is written before the first activations are added.
 
     Args:
         store: The folder of all entries.
@@ -121,11 +121,11 @@ class DiskStorage:
         size: Numbers per image, at least one.
 
     Attributes:
-        refused: Why nothing more is kept, in words; None while all is well.
+        refused: Why nothing more is kept; None if there is no reason.
 
     Raises:
         TypeError: A fact is not of JSON.
-        ValueError: A fact is not a finite number, or the size is none.
+        ValueError: A fact is not a finite number, or the size is less than 1.
 
     Example:
         >>> import tempfile
@@ -159,11 +159,11 @@ class DiskStorage:
         """Write activations as one shard; several threads and processes may do so at once.
 
         Args:
-            ids: What they will be found by. One that is there already does no harm.
+            ids: The names of the images; one that is there already is allowed.
             values: (N, size), float32.
 
         Returns:
-            Whether they are kept. After one refusal, of a full disk say, nothing is tried again.
+            Whether they are kept. After one failure, such as a full disk, nothing is tried again.
 
         Raises:
             ValueError: The values have another shape or dtype.
@@ -250,7 +250,7 @@ class DiskStorage:
                     raise
 
     def _refreshed(self) -> _Index:
-        """Open the shards that have come, whoever wrote them, and forget those that have gone."""
+        """Open the shards that any process has added, and drop those that were removed."""
         with self._lock:
             known = {shard.path.name: shard for shard in self._index.shards}
             found: list[str] = []
@@ -274,14 +274,14 @@ class DiskStorage:
             self._index = _Index([shard for shard in self._index.shards if shard.path != path])
 
     def _shun(self, path: Path, error: Exception) -> None:
-        """Never use a shard again; remove it if it is damaged rather than gone or out of reach."""
+        """Never use a shard again; remove it if it is damaged."""
         self._shunned.add(path.name)
         if isinstance(error, ValueError):
             with suppress(OSError):
                 path.unlink()
 
     def _stamp(self) -> None:
-        """Leave a sign of use for whoever must choose what to evict."""
+        """Update the time stamp by which the least recently used entry is found."""
         now = time.monotonic()
         if now - self._stamped >= STAMPED:
             self._stamped = now

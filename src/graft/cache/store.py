@@ -6,7 +6,7 @@
     engines/KEY.KIND                an exported engine
     notes/KEY.KIND                  what a run need not find out again
 
-KEY is 64 and NAME 32 hexadecimal digits. Whatever else lies there is somebody else's and stays.
+KEY is 64 and NAME 32 hexadecimal digits. Any other file belongs to somebody else and is left alone.
 NumPy is not imported, because `graft cache ls` does without.
 """
 
@@ -198,7 +198,7 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 
 def describe_entry(folder: Path) -> dict[str, Any]:
-    """Return what an entry says of itself, as far as it can be read."""
+    """Return the facts of an entry, as far as they can be read."""
     with suppress(OSError, ValueError, RecursionError), open_regular(folder / FACTS) as file:
         found = json.loads(file.read(1 << 20), parse_constant=_refuse)
         return found if isinstance(found, dict) else {}
@@ -270,8 +270,8 @@ def read_header(file: FileIO) -> tuple[int, int, int]:
         Its length in bytes, the number of images, and numbers per image.
 
     Raises:
-        ValueError: The file is no shard, or has another length than it says.
-        OSError: What the system says.
+        ValueError: The file is not a shard, or does not have the length in its header.
+        OSError: The file cannot be read or written.
     """
     start = file.read(_MOST_HEADER_BYTES)
     try:
@@ -322,7 +322,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     checksums find that out, and all that is lost can be made again.
 
     Raises:
-        OSError: What the system says.
+        OSError: The file cannot be read or written.
     """
     temporary = _temporary(path.parent)
     try:

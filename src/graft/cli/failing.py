@@ -45,7 +45,7 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def somebody_reads() -> bool:
-    """Whether anybody still reads standard output, as far as writing to it has told."""
+    """Whether anybody still reads standard output, as far as is known from writing to it."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return not getattr(raw, "lost", False)
 

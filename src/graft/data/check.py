@@ -1,4 +1,4 @@
-"""What is wrong with a data set, said before training: errors raised, doubts returned in words."""
+"""What is wrong with a data set, said before training: errors raised, doubts returned."""
 
 from __future__ import annotations
 

@@ -212,11 +212,11 @@ def identify(file: BinaryIO) -> Image.Image:
 
 
 class _Opened(NamedTuple):
-    """An image whose header was read, and who may have been told to be smaller than it is.
+    """An image whose header was read, and whose reduction may be set.
 
     Args:
         image: As it will be loaded; the caller's own if no bytes were given.
-        whole: Width and height before it was told.
+        whole: Width and height before the reduction.
         spec: By how much it will be smaller on each side as it is loaded.
         averaged: Pixels on each side to make one of after loading.
         need: Bytes that decoding will take beside the encoded ones, as an estimate.

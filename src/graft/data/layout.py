@@ -169,7 +169,7 @@ class LabelledFile(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The images that a source names, what was left out, in words, and the task of the labels."""
+    """The images of a source, notes on what was left out, and the task of the labels."""
 
     entries: list[LabelledFile]
     notes: list[str]
@@ -283,7 +283,7 @@ def read_table(table: Path) -> Listing:
 
 
 class _Table:
-    """The columns and rows of a table, and what is wrong with them in words."""
+    """The columns and rows of a table, and sentences about what is wrong with them."""
 
     def __init__(self, table: Path, columns: list[str], rows: list[list[str]]) -> None:
         self.table, self.columns = table, columns

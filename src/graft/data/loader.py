@@ -34,7 +34,7 @@ class Batch:
     Args:
         inputs: What the network takes: images as float32 of shape (N, channels, H, W), normalised,
             channels-last; or activations (N, size), which frozen stages made of them.
-        targets: What the network owes each example, shape (N, ...); for classification int64 of
+        targets: The target of each example, shape (N, ...); for classification int64 of
             shape (N,). -1 or NaN where there is no target.
         indices: int64 of shape (N,): position in the loader's samples, or -1 for padding.
         streams: Further batches by name that an objective looks at beside this one, such as an
@@ -79,10 +79,10 @@ Batches = Generator[Batch, None, None]
 
 
 class Targets(Protocol):
-    """Says what the network owes samples; every `graft.tasks.Task` does."""
+    """Gives the targets of samples; every `graft.tasks.Task` does."""
 
     def targets(self, samples: Sequence[object]) -> torch.Tensor:
-        """Return what the network owes each of N samples, shape (N, ...)."""
+        """Return the target of each of N samples, shape (N, ...)."""
 
 
 class Loader:
@@ -94,7 +94,7 @@ class Loader:
 
     Args:
         samples: What to load: samples of a manifest, or anything `decode` reads.
-        task: Says what the network owes each sample; None where there are no targets.
+        task: Gives the target of each sample; None where there are no targets.
         preprocess: The input the network expects.
         batch_size: Most images in a batch.
         augmentation: Random changes for training; None shows the clean view.

@@ -63,7 +63,7 @@ class Manifest:
     Args:
         samples: Every sample found, in a stable order, those set aside included.
         root: The folder or table they came from.
-        notes: What was found and left out, in words.
+        notes: What was found and left out, as sentences.
         task: What the labels are: "classification", "multilabel" or "regression".
 
     Example:

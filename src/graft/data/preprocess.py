@@ -94,7 +94,7 @@ class Preprocess:
 
     @property
     def decode_shorter(self) -> int:
-        """Longest that `view` can make the shorter side of an image: what `decode` is told.
+        """Longest that `view` can make the shorter side of an image: the argument of `decode`.
 
         Example:
             >>> Preprocess(224, resize=256).decode_shorter, Preprocess((96, 160)).decode_shorter

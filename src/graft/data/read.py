@@ -88,8 +88,8 @@ def needed(image: Image.Image, whole: tuple[int, int], file: BinaryIO | None = N
     """Estimate the bytes that decoding takes beside the encoded ones.
 
     Args:
-        image: Opened, told how far to reduce itself, and not yet loaded.
-        whole: Width and height that it had before it was told so.
+        image: Opened, its reduction set, and not yet loaded.
+        whole: Width and height before the reduction.
         file: The file it was opened from, where Pillow left it after the header.
 
     Raises:
@@ -190,7 +190,7 @@ _KINDS = {
 
 
 class UnreadableError(Exception):
-    """Why a source is not an image, in words that complete "cannot be read: ..."."""
+    """Why a source is not an image, as the end of a sentence "cannot be read: ..."."""
 
 
 @contextmanager
@@ -285,7 +285,7 @@ def require_unchanged(manifest: Manifest) -> None:
 
 
 def _difference(sample: Sample) -> str:
-    """Return in words how a file differs from its sample, "" if it does not."""
+    """Return how a file differs from its sample, "" if it does not."""
     digest = hashlib.sha256()
     try:
         with regular_file(sample.path) as file:

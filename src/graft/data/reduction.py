@@ -120,7 +120,7 @@ class Reduction(NamedTuple):
 
 
 def let_reduce(image: Image.Image, shorter: int) -> int:
-    """Tell a JPEG's decoder, the only one that can, how small it may make the image.
+    """Set how small a JPEG's decoder, the only one that can scale, may make the image.
 
     Args:
         image: Opened, and not yet loaded.
@@ -130,8 +130,8 @@ def let_reduce(image: Image.Image, shorter: int) -> int:
         By how much it will be smaller on each side: 1, 2, 4 or 8.
     """
     width, _ = image.size
-    told = image.draft(None, (MARGIN * shorter, MARGIN * shorter))
-    return 1 if told is None else round(width / told[1][2])
+    drafted = image.draft(None, (MARGIN * shorter, MARGIN * shorter))
+    return 1 if drafted is None else round(width / drafted[1][2])
 
 
 def reduction_of_large(size: tuple[int, int], shorter: int) -> int:

@@ -209,7 +209,7 @@ def _numbers(images: int, identities: Sequence[Hashable] | None) -> NDArray[np.i
 def mcnemar(first_only: int, second_only: int) -> float:
     """Return the p-value of the exact McNemar test: as likely to be right as each other?
 
-    Only the images on which the two disagree tell; each is a fair coin if neither is better.
+    Only the images on which the two disagree count; each is a fair coin toss if neither is better.
 
     Args:
         first_only: Images that only the first model has right.

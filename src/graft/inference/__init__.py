@@ -1,4 +1,4 @@
-"""Networks run without learning: the same function, in fewer or quicker operations."""
+"""Networks in eval mode: the same function, in fewer or faster operations."""
 
 from graft.inference.agreement import autocast, eval_mode
 from graft.inference.engine import Engine, eval_batch, padded_batches, run_head

@@ -14,7 +14,7 @@ TOLERANCE = 1e-4
 
 
 def differ(exact: Tensor, quick: Tensor, tolerance: float = TOLERANCE) -> str | None:
-    """Say how two tensors differ by more than rounding; None if they do not.
+    """Describe how two tensors differ by more than rounding; None if they do not.
 
     Args:
         exact: What is right.
@@ -41,7 +41,7 @@ def differ(exact: Tensor, quick: Tensor, tolerance: float = TOLERANCE) -> str | 
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute with all digits of fp32, so that rounding neither hides nor feigns a difference.
+    """Compute in full fp32 (no TF32), so that rounding neither hides nor causes a difference.
 
     Args:
         device: Where it is computed.
@@ -60,7 +60,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def in_words(error: Exception) -> str:
-    r"""Return the first line of what an error says, or its name if it says nothing.
+    r"""Return the first line of an error's message, or the error's name if that is empty.
 
     Example:
         >>> in_words(ValueError("no\nreally")), in_words(AssertionError())

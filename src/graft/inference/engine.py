@@ -1,8 +1,8 @@
-"""A network made quick, whose answer for an image is the same bits in a batch of any size.
+"""A faster form of a network, whose output for an image has the same bits in any batch.
 
 The order in which a kernel sums depends on the shapes that it is given, never on the numbers. So
-whether one image gets the same bits alone and in a full batch is found out once per network, size
-and number of threads, on noise. Where it does not, the batch is filled up with zeros.
+whether one image gets the same bits alone and in a full batch is tested once per network, size
+and number of threads, on noise. Where it does not, the batch is padded with zeros.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def eval_batch(device: torch.device) -> int:
 
 
 class Engine:
-    """A network in eval mode with BatchNorm folded, the same bits for an image in any company.
+    """A network in eval mode with BatchNorm folded; an image gets the same bits in any batch.
 
-    It is made ready by the first images, and may be called by several threads at once.
+    It is prepared when it is first called, and may be called from several threads at once.
 
     Args:
         module: Images (N, channels, H, W) to a tensor with a row per image. It is left as it is,
             and must neither change nor move while this is in use.
-        batch: Images of a full batch, which all bits are those of; None takes `eval_batch`.
+        batch: Images of a full batch, whose bits every batch gets; None takes `eval_batch`.
         precision: Arithmetic: "fp32", "bf16" or "fp16".
 
     Example:

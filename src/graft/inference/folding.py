@@ -33,7 +33,7 @@ class Folded:
             which must neither change nor move while this is in use. Where `refused` says so, the
             original itself, in the mode it is in.
         folded: How many normalisations it does without.
-        refused: Why it is the original, in words; None if it is not.
+        refused: Why it is the original; None if it is not.
     """
 
     module: nn.Module
@@ -44,10 +44,10 @@ class Folded:
 def fold(module: nn.Module, example: Tensor, *, within: Collection[str] | None = None) -> Folded:
     """Return a copy of a network with every BatchNorm folded that can be.
 
-    One can be where its input comes from one convolution or linear layer and nothing else looks at
-    that. In its place is an `nn.Identity`, or what else its module did, an activation say. What can
-    be folded is found, and first proved, by a run on noise, so that it is the same whatever the
-    images; then the copy is proved on real ones.
+    One can be where its input comes from one convolution or linear layer whose output nothing else
+    uses. In its place is an `nn.Identity`, or whatever else its module did, such as an
+    activation. What can be folded is found, and first proved, by a run on noise, so that it is the
+    same whatever the images; then the copy is proved on real ones.
 
     Args:
         module: Maps images (N, channels, H, W) to a tensor. It is left as it is.

@@ -1,6 +1,6 @@
 """Which normalisations of a network can be folded into the layer before them.
 
-The network's own code is run once, and watched: which layer made a tensor, and who looked at it.
+The network's own code is run once with hooks: which layer made a tensor, and what used it.
 Nothing is assumed of how the code is written.
 """
 
@@ -36,18 +36,18 @@ _SHAPE_ONLY = frozenset(
         *(getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device")),
     }
 )
-"""Operations that ask a tensor for nothing that folding changes."""
+"""Operations that read nothing of a tensor that folding changes."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A layer whose output only a normalisation looks at.
+    """A layer whose output is used by a normalisation alone.
 
     Args:
         layer: Path of a convolution or linear layer, run once.
         norm: Path of the normalisation, run once and on nothing else.
         parts: Names of the parts of `norm` that run one after the other once it has normalised:
-            an activation, say.
+            such as an activation.
     """
 
     layer: str
@@ -80,7 +80,7 @@ def find_pairs(network: nn.Module, images: Tensor) -> tuple[list[Pair], Any]:
 
 @dataclass
 class _Product:
-    """What a layer made, and which normalisations looked at it: "" stands for any other code."""
+    """The output of a layer, and which normalisations used it; "" stands for any other code."""
 
     layer: str
     weight: int
@@ -123,7 +123,7 @@ class _Watch(TorchFunctionMode):
         return result
 
     def look(self, values: Any) -> None:
-        """Note that the code which now runs looks at these values."""
+        """Record that the code which now runs uses these values."""
         for tensor in _tensors(values):
             if id(tensor) in self.layers:
                 self.uses[id(tensor)] += 1
@@ -134,7 +134,7 @@ class _Watch(TorchFunctionMode):
     def note(
         self, result: Tensor, input: Tensor, weight: Tensor, bias: Any = None, *_: Any, **__: Any
     ) -> None:
-        """Note what a layer made with its own weight and bias, its outputs along dimension 1."""
+        """Record what a layer made with its own weight and bias, its outputs along dimension 1."""
         path, layer = self.layers.get(id(weight), ("", None))
         if layer is not None and layer.bias is bias and result.dim() == weight.dim():
             self.products[result] = _Product(path, id(weight))
@@ -173,8 +173,8 @@ def is_normalisation(module: nn.Module) -> TypeGuard[Any]:
 class NormCall(Generic[Source]):
     """What a normalisation does while its network runs.
 
-    Libraries put more into such a module than its name says. It is plain if, called once, it
-    normalises by its numbers, then runs parts of its own one after the other, and nothing else.
+    Libraries put more into such a module than its name suggests. It is plain if, called once, it
+    normalises by its numbers, then runs its submodules one after the other, and nothing else.
 
     Args:
         path: Its place in the network.

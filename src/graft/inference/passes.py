@@ -1,4 +1,4 @@
-"""Forward passes without learning, the same numbers whatever the company."""
+"""Forward passes in eval mode, in which an image gets the same numbers in any batch."""
 
 from __future__ import annotations
 

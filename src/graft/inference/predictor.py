@@ -1,4 +1,4 @@
-"""The predictor: a model made ready to answer, once, and shared by as many threads as like."""
+"""The predictor: a model prepared for prediction once, and shared by any number of threads."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Unreadable:
 
 
 class Answers(Protocol):
-    """What a predictor asks of a task."""
+    """The part of a task that a predictor uses."""
 
     def targets(self, samples: Sequence[object]) -> Tensor:
-        """Return what the network owes each of N samples, shape (N, ...)."""
+        """Return the target of each of N samples, shape (N, ...)."""
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Turn outputs (N, outputs) into what is shown."""
 
     def prediction(self, path: str, row: Tensor, *, top: int = 5) -> Any:
-        """Return what to say about one image."""
+        """Return the prediction of one image."""
 
 
 class Answering(Protocol):
@@ -65,10 +65,10 @@ class Answering(Protocol):
 
 
 class Predictor:
-    """A model made ready to answer: in eval mode, BatchNorm folded once, decoding threads kept.
+    """A model prepared for prediction: eval mode, BatchNorm folded once, decoding threads kept.
 
-    It holds a copy of the weights, so what becomes of the model afterwards changes no answer. It
-    may be called by several threads at once, and changes no setting of torch or of the process,
+    It holds a copy of the weights, so later changes of the model change no prediction. It
+    may be called from several threads at once, and changes no setting of torch or of the process,
     except in a fork of it: see `graft.host.survive_fork`. An image gets the same numbers, to the
     last bit, alone and among any others.
 
@@ -111,13 +111,13 @@ class Predictor:
         self.close()
 
     def close(self) -> None:
-        """Let the decoding threads go; nothing can be predicted afterwards."""
+        """End the decoding threads; nothing can be predicted afterwards."""
         self._closed = True
         if self._process == os.getpid():
             self._pool.shutdown(cancel_futures=True)
 
     def still_holds(self, model: Answering) -> bool:
-        """Whether a model would answer the same: every weight and every layer is what it was.
+        """Whether a model would predict the same: every weight and every layer is what it was.
 
         Args:
             model: As the predictor was made from.

@@ -1,4 +1,4 @@
-"""The collapse monitor: whether features still tell images apart, and in how many directions."""
+"""Collapse: do features still vary between images, and in how many directions."""
 
 from __future__ import annotations
 

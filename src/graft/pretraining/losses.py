@@ -48,7 +48,7 @@ def in_float32(first: Tensor, second: Tensor) -> Iterator[tuple[Tensor, Tensor]]
         >>> with in_float32(half[:1], half[:1]):
         ...     pass
         Traceback (most recent call last):
-        graft.errors.RecipeError: A batch of 1 image has nothing to be told apart from. Use \
+        graft.errors.RecipeError: A batch of 1 image has no others to be compared with. Use \
 batches of at least 2 images; 64 and more are usual.
     """
     if first.ndim != 2 or first.shape != second.shape:
@@ -59,7 +59,7 @@ batches of at least 2 images; 64 and more are usual.
         )
     if len(first) < 2:
         raise RecipeError(
-            f"A batch of {len(first)} image has nothing to be told apart from.",
+            f"A batch of {len(first)} image has no others to be compared with.",
             "Use batches of at least 2 images; 64 and more are usual.",
         )
     precision = torch.promote_types(first.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""The pretext: a task that shapes a backbone, through a head that is thrown away."""
+"""The pretext task: it trains a backbone, through a head that is not kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FROM_NOTHING = 10
 
 @dataclass(frozen=True)
 class Pretext:
-    """A task that only has an objective: what its head says of an image is of no use afterwards.
+    """A task that has only an objective: the outputs of its head are of no use afterwards.
 
     Args:
         loss: What pre-training minimises.

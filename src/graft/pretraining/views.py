@@ -109,7 +109,7 @@ def simclr_augmentation(image_size: int = 224, strength: float = 1.0) -> Augment
     Args:
         image_size: Shorter side of the network's input in pixels; the blur is in proportion.
         strength: Of the colour jitter, s in the paper: 1 for photographs, 0.5 for tiny images,
-            0 where colour tells the classes apart.
+            0 where the classes differ by colour.
 
     Raises:
         RecipeError: The strength is out of range.

@@ -15,7 +15,7 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class WeightedSamples:
-    """Features with their labels and owners.
+    """Features with labels, weighted by group or by class.
 
     Args:
         features: Shape (N, D), finite.
@@ -100,7 +100,7 @@ class WeightedSamples:
 
 
 RANK = 256
-"""Directions that are told apart; all others count as alike."""
+"""Directions whose variances are kept; all others share one mean variance."""
 
 _SAMPLE_ROWS = 4096
 
@@ -169,7 +169,7 @@ class Design:
             (representer theorem), so nothing is lost.
         mean: Shape (D,), of the given features.
         inverse: Shape (D,), one over the standard deviation; 0 for a feature that never varies,
-            which says nothing and gets no weight.
+            which carries no information and gets no weight.
         spectrum: Of the columns.
         basis: Shape (D, R), orthonormal, from coordinates to standardised features; None where the
             columns are the features.
@@ -185,7 +185,7 @@ class Design:
 
     @property
     def constant(self) -> bool:
-        """Whether no feature varies, so that nothing can be told apart by them."""
+        """Whether no feature varies, so that no classes can be separated by them."""
         return not self.inverse.any()
 
     @staticmethod

@@ -102,7 +102,7 @@ def minimise(
 
 @dataclass(frozen=True)
 class _Places:
-    """Points of problems, and what the functions say of them."""
+    """Points of problems, with the values and gradients of the functions there."""
 
     which: Which
     points: Array

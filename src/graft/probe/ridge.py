@@ -46,7 +46,7 @@ def solve_ridge(
         clean: Shape (N,), bool: the rows on which held-out error is measured; None means all.
 
     Returns:
-        Weights (1, width) and bias (1,), for features as they are. `C` is 1 / alpha, the C
+        Weights (1, width) and bias (1,), for features as they are. `C` is 1 / alpha, the one
         of half the squared error, and `scores` has the mean squared error of each.
 
     Source:

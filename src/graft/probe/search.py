@@ -42,7 +42,7 @@ def search(loss: SoftmaxLoss, design: Design, Cs: Sequence[float]) -> Path:
 
     The folds are one batch. Strengths go from strong regularisation to weak; each starts where the
     last two fits point, so that it needs a few steps. A path ends early once `LEAST_TRIED`
-    Cs were tried and the held-out loss has turned for good.
+    values of C were tried and the held-out loss has clearly begun to rise.
 
     Args:
         loss: A problem for each fold.
@@ -81,7 +81,7 @@ def fit(loss: SoftmaxLoss, design: Design, start: Array, tolerance: float) -> tu
 
 
 def _ahead(trail: list[tuple[float, Array]], C: float, start: Array) -> Array:
-    """Continue the path's last two points, in the logarithm of the C, to a C."""
+    """Continue the path's last two points, in the logarithm of C, to another C."""
     if len(trail) < 2:
         return trail[-1][1] if trail else start
     (before, older), (last, newer) = trail
@@ -91,10 +91,10 @@ def _ahead(trail: list[tuple[float, Array]], C: float, start: Array) -> Array:
 
 
 CS = tuple(float(f"{10 ** (fifth / 5 - 6):.3g}") for fifth in range(36))
-"""Inverse L2 Cs C among which cross-validation chooses: five per decade, 1e-6 to 10."""
+"""Values of C among which cross-validation chooses: five per decade, 1e-6 to 10."""
 
 SEARCH_IMAGES = 20_000
-"""Of more images than that, about so many are drawn to choose the C on."""
+"""Of more images than that, about so many are drawn to choose C."""
 
 _DOUBLE_ELEMENTS = 1 << 23
 
@@ -109,7 +109,7 @@ class Probe:
         C: The inverse L2 penalty C that was chosen.
         scores: Cross-validated loss of each C tried, in nats per image.
         at_edge: Whether the chosen C is the first or the last of those offered.
-        images: On how many images the C was chosen, 0 where there was nothing to choose by.
+        images: Number of images on which C was chosen, 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided.
         constant: Whether no feature varies. Then the classes' frequencies are all that is learned.
@@ -134,14 +134,14 @@ def fit_probe(
     folds: int = 5,
     calibrate: bool = True,
 ) -> Probe:
-    """Fit a linear probe; `graft.probe.solve.solve` says how.
+    """Fit a linear probe as `graft.probe.solve.solve` describes.
 
     Args:
         samples: What to learn from.
         seed: Of the folds, and of the images drawn where there are many.
         Cs: Values of C to try, the inverse of the L2 penalty, as in scikit-learn.
         folds: Most folds.
-        calibrate: Divide the logits by the temperature that the held-out rows ask for.
+        calibrate: Divide the logits by the temperature fitted to the held-out rows.
     """
     grid = sorted(set(Cs))
     many = samples.images > SEARCH_IMAGES and len(grid) > 1

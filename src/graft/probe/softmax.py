@@ -163,9 +163,9 @@ def find_temperature(logits: Array, labels: NDArray[np.intp], weights: Array) ->
     """Return the T > 0 for which logits / T have the least cross-entropy, 1 where that is noise.
 
     As in Platt's scaling, every class counts as seen once more than it was, so that a few rows,
-    all of them right, do not ask for certainty. This loss is convex in 1 / T, so its slope is
-    bisected. A temperature is a parameter like any other: one that lowers the summed cross-entropy
-    by less than a nat does not earn its place (Akaike's criterion).
+    all of them right, do not lead to infinite confidence. This loss is convex in 1 / T, so its
+    slope is bisected. A temperature is a parameter like any other: one that lowers the summed
+    cross-entropy by less than a nat does not earn its place (Akaike's criterion).
 
     Args:
         logits: Shape (N, K), of rows that the classifier did not learn from.

@@ -24,12 +24,12 @@ class Solution:
         bias: Shape (classes,).
         C: The inverse L2 penalty C that was chosen.
         scores: Cross-validated loss of each C tried, in nats per image.
-        at_edge: Whether the C is the first or the last of those offered, so that a better
+        at_edge: Whether the chosen C is the first or the last of those tried, so that a better
             one may lie beyond.
-        images: On how many images the C was chosen; 0 where there was nothing to choose by.
+        images: Number of images on which C was chosen; 0 where there was nothing to choose by.
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided; 1 for not at all.
-        constant: Whether the features are the same for every image: nothing can be told apart, and
+        constant: Whether the features are the same for every image: no class can be separated, and
             every image gets the classes' frequencies.
         parts: The solution of each output, where each was solved by itself.
     """
@@ -70,12 +70,12 @@ def solve(
     Minimised is the sum of the rows' cross-entropies plus |w|^2 / (2 C), the intercept free, on
     standardised features; for two classes w is the weight of one sigmoid's logit. In each fold
     features are standardised by that fold's training rows alone. The folds are stratified and
-    seeded. The C with the least loss on held-out images is chosen, the smaller of equals: a
-    few hundred images tell losses apart long before they tell accuracies apart. Strengths are tried
+    seeded. The C with the least loss on held-out images is chosen, the smaller of equals: on a
+    few hundred images losses differ long before accuracies do. Values of C are tried
     from small to large; after 20 of them the rest is left out once the held-out loss has risen by
     5 % over the least. The final fit is of all rows, to convergence in double precision.
 
-    Of more than 20,000 images, a stratified draw of about so many chooses the C. Where no
+    Of more than 20,000 images, C is chosen on a stratified draw of about so many. Where no
     class has two images there is nothing to choose by, and the middle C is taken.
 
     Args:

@@ -2,7 +2,7 @@
 
 What is in an image is known, so a network can be taught to see it: the shape and the family it
 belongs to, the texture and the palette of the shape and of the ground. But for the family, which
-helps a network to begin with, each label is drawn independently, so that none tells another.
+helps a network to begin with, each label is drawn independently, so that none depends on another.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ def amount(size: int) -> str:
 
 
 def _what(facts: dict[str, Any]) -> str:
-    """Return what else tells entries apart, as far as it fits."""
+    """Return what else distinguishes entries, as far as it fits."""
     preprocess = facts.get("preprocess")
     size = preprocess.get("image_size") if isinstance(preprocess, dict) else None
     pixels = "×".join(map(str, dict.fromkeys(size))) if isinstance(size, list | tuple) else ""

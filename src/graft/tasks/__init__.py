@@ -1,4 +1,4 @@
-"""Tasks: what an example is, what the network owes it, and how its answers are judged."""
+"""Tasks: what an example is, what its target is, and how predictions are scored."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NEIGHBOURS_AMONG = 1000
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says about one image.
+    """A classifier's prediction of one image.
 
     Args:
         path: The image's path, or a name for one that is no file.

@@ -56,7 +56,7 @@ class Progress:
 class Objective(Protocol):
     """`(model, batch, progress) -> named losses`; each a scalar, the mean over the batch.
 
-    An objective that looks at further batches names them in an attribute `streams`, such as
+    An objective that uses further batches names them in an attribute `streams`, such as
     `streams = ("target",)`, and finds them in `batch.streams`. One whose images belong together, as
     in a loss between them, sets `whole_batch = True`, and is never given a part of a batch.
     """

@@ -1,4 +1,4 @@
-"""A head fitted on as many augmented views as cross-validation says that it gains from."""
+"""A head fitted on as many augmented views as improve its cross-validated loss."""
 
 from __future__ import annotations
 

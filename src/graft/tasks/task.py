@@ -1,4 +1,4 @@
-"""The task: what an example is, what the network owes it, and how its answers are judged."""
+"""The task: what an example is, what its target is, and how predictions are scored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Solved:
 
 
 class PredictionRecord(Protocol):
-    """What a model says about one image; a dataclass whose fields are `graft predict`'s keys."""
+    """The prediction of one image; a dataclass whose fields are `graft predict`'s keys."""
 
     @property
     def path(self) -> str:
@@ -60,10 +60,10 @@ class PredictionRecord(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """What an example is and what the network owes it.
+    """What an example is, what its target is, and how predictions are scored.
 
-    A task is immutable data: a frozen dataclass. Everything else asks it rather than its name, so
-    one loop, one predictor and one report serve every task.
+    A task is immutable: a frozen dataclass. Everything else calls its methods and none asks for its
+    name, so one loop, one predictor and one report serve every task.
     """
 
     @property
@@ -79,7 +79,7 @@ class Task(Protocol):
         """Numbers that a head gives for each image."""
 
     def targets(self, samples: Sequence[object]) -> Tensor:
-        """Return what the network owes each of N samples.
+        """Return the targets of N samples.
 
         Args:
             samples: A `Sample` has its target as text, in `label`; anything else has none.
@@ -129,7 +129,7 @@ class Task(Protocol):
     def metrics(self, outputs: Outputs) -> dict[str, Any]:
         """Return everything that `graft evaluate` reports, JSON-ready.
 
-        Intervals count distinct images, as `outputs.identities` tells them apart.
+        Intervals count distinct images, as `outputs.identities` distinguishes them.
         """
 
     def activate(self, outputs: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class Task(Protocol):
         """
 
     def prediction(self, path: str, row: Tensor, *, top: int = 5) -> PredictionRecord:
-        """Return what to say about one image.
+        """Return the prediction of one image.
 
         Args:
             path: The image's path, or a name.

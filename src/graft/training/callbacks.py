@@ -1,4 +1,4 @@
-"""Callbacks: what hears of a training run and may act on it."""
+"""Callbacks: objects that are called during a training run and may act on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Hears of everything that happens in a training run; each method does nothing of its own.
+    """Base class of callbacks; every method does nothing unless overridden.
 
     Subclass it, override what is of interest, and give instances to `Trainer`, `fit` or `pretrain`.
     Callbacks are called in the order given, after those that write metrics and checkpoints. What

@@ -23,7 +23,7 @@ from graft.model import Model
 from graft.strategies import HEAD, Phase, Plan
 
 VIEWS = 4
-"""Augmented views per image that frozen stages see before they repeat, unless the recipe says."""
+"""Default number of augmented views per image of which activations are made."""
 
 _ACTIVATIONS_AT_ONCE = 256
 
@@ -49,7 +49,7 @@ class Stream:
     Which batch belongs to a step follows from the step alone, so a resumed run sees the same.
 
     Args:
-        name: What the source is, in words.
+        name: What the source is, as it appears in messages.
         source: Gives the images.
         activations: What frozen stages made of them; None where the whole network runs.
         views: Augmented views of each image of which activations are made.
@@ -66,12 +66,12 @@ class Stream:
         self.source, self.activations, self._views = source, activations, views
 
     def view(self, epoch: int) -> int:
-        """Return the view that an epoch of the source, from 1, looks at: they take turns."""
+        """Return the view that an epoch of the source, from 1, uses; the views alternate."""
         augmented = isinstance(self.source, Loader) and self.source.augmentation is not None
         return (epoch - 1) % self._views + 1 if augmented else CLEAN
 
     def views(self, step: int, count: int) -> list[int]:
-        """Return the different views that so many steps look at, from `step` on."""
+        """Return the different views that `count` steps use, from `step` on."""
         first, last = step // len(self.source), (step + count - 1) // len(self.source)
         return list(dict.fromkeys(self.view(number + 1) for number in range(first, last + 1)))
 
@@ -91,7 +91,7 @@ class Stream:
 
 
 class PhaseNetwork:
-    """A model as an objective calls it: whole on images, or what of it stands above a cut.
+    """A model as an objective calls it: whole on images, or the part of it above a cut.
 
     Args:
         model: What is trained.
@@ -159,7 +159,7 @@ class PhaseSource:
         )
 
     def prepare(self, epoch: int, on_images: Callable[[int], None]) -> None:
-        """Make the activations that an epoch and its validation look at and that are not kept."""
+        """Make the activations that an epoch and its validation use and that are not kept."""
         for activations, view in self._looked_at(epoch):
             activations.prepare(view, on_images)
 

@@ -32,7 +32,7 @@ def learning_rate(options: TrainingOptions, strategy: str) -> float:
 
 
 class Staged(Protocol):
-    """A network that says which parameters belong to which stage; a `Classifier` is one."""
+    """A network whose parameters are grouped by stage, as those of a `Model` are."""
 
     def parameters_by_stage(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Return every parameter under its stage."""

@@ -1,8 +1,8 @@
 """Learning-rate schedules: a factor that follows from the step alone.
 
 One curve over the whole run, which the loop multiplies with each stage's own rate; so a stage that
-thaws in the middle of the run joins the same curve. Every curve is a closed form of the schedule
-that PyTorch has under the same name.
+is unfrozen in the middle of the run joins the same curve. Every curve is a closed form of the
+schedule that PyTorch has under the same name.
 """
 
 from __future__ import annotations

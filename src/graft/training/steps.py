@@ -1,4 +1,4 @@
-"""Optimizer steps: one batch, one step, however many parts memory and precision ask for."""
+"""Optimizer steps: one step per batch, in as many parts as memory and precision require."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Trainer:
 
     From top to bottom: `train` goes through the phases; `run_phase` freezes, runs and audits one;
     `solve` fits a head to convergence; `run_epoch` takes a `train_step` for every batch; `validate`
-    measures and `record` takes note. Each may be overridden; a `Callback` hears of all of them.
+    measures and `record` keeps the result. Each may be overridden; every one calls the callbacks.
 
     Args:
         model: Trained in place; after `train` it holds the best result over all phases.
@@ -56,7 +56,7 @@ class Trainer:
         objective: What is minimised; None takes the task's own.
         streams: Further sources by name. Every batch carries one batch of each that the objective
             declares.
-        callbacks: Called after those that write metrics and checkpoints.
+        callbacks: Called in order, after those that write metrics and checkpoints.
         clean: Clean training images, to which a head is solved; None makes a loader of them.
         cache: Keeps what frozen stages make of images; None keeps it in memory for this run.
         seed: Of order, augmentation, drop-out and folds.
@@ -145,7 +145,7 @@ class Trainer:
 
     @cached_property
     def steps(self) -> Steps:
-        """What takes the optimizer's steps; a plan without epochs never asks for it."""
+        """Takes the optimizer's steps; made when first used, never for a plan without epochs."""
         return Steps(
             self.model,
             make_accelerator(self._device, self.options.precision),
@@ -250,7 +250,7 @@ class Trainer:
                 break
 
     def run_epoch(self, phase: Phase, source: PhaseSource) -> None:
-        """Take a step for every batch of the next epoch, validate, and take note."""
+        """Take a step for every batch of the next epoch, validate, and record the result."""
         position, epoch = self.position, self.position.epoch + 1
         missing = source.missing(epoch)
         if missing:
@@ -308,7 +308,7 @@ class Trainer:
         return line
 
     def record(self, line: dict[str, Any], outputs: Outputs | None, *, exact: bool) -> None:
-        """Take note of an epoch or a solved head: best so far, history, callbacks.
+        """Record an epoch or a solved head: best so far, history, callbacks.
 
         Args:
             line: What belongs into `metrics.jsonl` besides the validation result.
@@ -331,7 +331,7 @@ class Trainer:
         self.notify("on_epoch_end", self, line)
 
     def _judge(self, outputs: Outputs, exact: bool) -> dict[str, Any]:
-        """Score validation outputs, keep the weights where they are the best, and say so."""
+        """Score validation outputs, and keep the weights where they are the best so far."""
         position, score = self.position, self.task.score(outputs)
         if not math.isfinite(score.loss):
             what = f"the validation loss became {score.loss}"

@@ -102,7 +102,7 @@ PHOTOS = Task(
 
 
 class DemoCallback(Callback):
-    """Hears of a demo's progress, and of that of each run."""
+    """Is called as a demo goes on, and during each of its runs."""
 
     def on_task(self, document: Mapping[str, Any]) -> None:
         """The images are there and checked; what will be compared."""
@@ -134,7 +134,7 @@ def demo(
         seed: Of the draw of the images and of all training.
         cache: Folder that keeps what frozen layers made of images, or "off".
         offline: Ask nothing of the network.
-        callback: Hears of the progress; None is silent.
+        callback: Called as it goes on; None is silent.
         changes: Fields of the `Task` to be hint: `epochs=1`, `per_class=5`.
 
     Returns:

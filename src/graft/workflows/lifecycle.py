@@ -92,7 +92,7 @@ def recorded(run: Run, verb: str, message: Callable[[str], None]) -> Iterator[No
 
 
 def _ended(run: Run, **changes: Any) -> None:
-    # On a full disk this fails as well; the first error is the one that tells.
+    # On a full disk this fails as well; the first error is the one to report.
     with contextlib.suppress(GraftError, OSError):
         if run.state().get("state") != "done":  # only its report may be missing then
             run.update(finished=now(), **changes)

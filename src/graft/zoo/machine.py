@@ -49,7 +49,7 @@ def this_machine() -> Machine:
         facts = torch.cuda.get_device_properties(0)
         speed = measure_speed(torch.device("cuda", 0))
         return Machine(available_cores(), facts.total_memory, facts.name, speed)
-    # Other accelerators share the memory of the machine or do not tell theirs.
+    # Other accelerators share the memory of the machine or do not report theirs.
     other = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     speed = measure_speed(other or torch.device("cpu"))
     return Machine(available_cores(), total_memory(), other.type if other else None, speed)

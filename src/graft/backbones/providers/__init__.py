@@ -89,7 +89,7 @@ class Provider(Protocol):
 
         Args:
             name: What the file calls the model, without the provider.
-            architecture: What the file says.
+            architecture: As the file has it.
             preprocess: The view of an image that goes with it.
 
         Raises:

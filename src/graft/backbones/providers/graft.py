@@ -63,7 +63,7 @@ class GraftSmall(nn.Module):
 
     Its features are the averages over the grids of the second, third and fourth stage together:
     what lower stages see, such as textures and colours, is often what another task needs, and the
-    last stage no longer tells (Hariharan et al. 2015, arXiv:1411.5752, hypercolumns).
+    last stage no longer represents (Hariharan et al. 2015, arXiv:1411.5752, hypercolumns).
 
     Made for images of 64 pixels, on which it takes 83 million multiply-adds; it runs on any size
     from 8 pixels on.

@@ -31,7 +31,7 @@ from graft.structured import canonical, parse_json, read_text, shown
 WRAPPED = "model"  # where `Logits` has the network of transformers
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-# Of the options that every configuration has, those that say what the network is. The others name
+# Of the options that every configuration has, those that define the network. The others name
 # classes, which are the user's own, or would choose code, kernels or number formats.
 KEPT = frozenset({"architectures", "model_type", "num_labels"})
 COMMON = frozenset(inspect.signature(PreTrainedConfig).parameters)
@@ -77,7 +77,7 @@ def names() -> Sequence[str]:
 def model_info(
     name: str, weights: str | None, image_size: int | None, file: Path | None
 ) -> ModelInfo:
-    """Return what a folder or a repository of the hub says of its model; see `Provider.model_info`.
+    """Return the facts of the model in a folder or hub repository; see `Provider.model_info`.
 
     Args:
         name: "google/vit-base-patch16-224", or a folder.

@@ -22,7 +22,7 @@ from graft.structured import parse_json, read_text, shown
 
 INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts
 TOLERANCE = 1.0 / 255  # mean difference; libraries round and filter a little differently
-# What names code, a place, a version or a device, and says nothing about images.
+# What names code, a place, a version or a device, and has no effect on images.
 LEFT_OUT = frozenset(
     {
         "_auto_class",
@@ -80,7 +80,7 @@ def read_processor(file: Path) -> Preprocess:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the settings in a file, of which none can name code or ask for a huge image."""
+    """Return the settings in a file, of which none can name code or require a huge image."""
     try:
         given = parse_json(read_text(file))
         if not isinstance(given, dict):

@@ -84,7 +84,7 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
 def adapt(state: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> dict[str, Tensor]:
     """Let timm convert old names and resize position embeddings, where the state needs it.
 
-    A state that timm refuses comes back as it is, for the caller to say how it differs.
+    A state that timm refuses is returned unchanged; the caller reports how it differs.
     """
     with torch.device("meta"):
         try:
