@@ -6,6 +6,13 @@ READY  := $(VENV)/.ready
 BENCHED := $(VENV)/.bench
 # Tests run in one process per core; a thread each keeps them out of each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+# The tests of numbers once more, with the kernels that older processors get.
+define OTHER_PROCESSORS
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell $(NUMERIC)
+endef
+NUMERIC := $(PYTEST) -m 'numeric and not slow' \
+	$(addprefix tests/,cache evaluation heads inference pretraining probe tasks training)
 
 .PHONY: help demo test test-all bench check format clean
 
@@ -24,9 +31,11 @@ demo: $(READY)  ## Show on handwritten digits what transfer learning buys; half 
 
 test: $(READY)  ## Run the tests, without the slow ones.
 	$(PYTEST) -m 'not slow'
+	$(OTHER_PROCESSORS)
 
 test-all: $(READY)  ## Run every test.
 	$(PYTEST)
+	$(OTHER_PROCESSORS)
 
 $(BENCHED): $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

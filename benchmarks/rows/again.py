@@ -45,7 +45,7 @@ def findings(place: Place) -> list[Finding]:
             "%",
             Target("at most", 15.0) if wide else None,
             {"search": f"{search:.2f} s", "extraction": f"{extract:.2f} s"},
-            "" if wide else f"smaller than the wanted {FEWEST_CS} values of C x {FEWEST_FOLDS} folds",
+            "" if wide else f"fewer than {FEWEST_CS} values of C x {FEWEST_FOLDS} folds",
         ),
         Finding(
             NAME,

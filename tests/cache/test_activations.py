@@ -9,6 +9,8 @@ from graft.cache.activations import CLEAN, Activations, FrozenPrefix
 from graft.cache.storage import DiskStorage, MemoryStorage
 from graft.cache.store import Store
 
+pytestmark = pytest.mark.numeric
+
 
 class Counting(FrozenPrefix):
     """Counts the images that go through the frozen stages."""

@@ -12,6 +12,8 @@ from graft.cache.activations import FrozenPrefix
 from graft.strategies import HEAD
 from tests.training.networks import backbones, make_backbone
 
+pytestmark = pytest.mark.numeric
+
 property_test = settings(max_examples=15, deadline=None)
 
 

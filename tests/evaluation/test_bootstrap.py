@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from graft.evaluation.intervals import bootstrap_interval
+
+pytestmark = pytest.mark.numeric
 
 
 def mean_of(values):

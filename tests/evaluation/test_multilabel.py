@@ -11,6 +11,8 @@ from sklearn.metrics import average_precision_score, f1_score, log_loss, precisi
 
 from graft.evaluation.multilabel import average_precision, best_thresholds, metrics
 
+pytestmark = pytest.mark.numeric
+
 SEEDS = st.integers(0, 999)
 
 

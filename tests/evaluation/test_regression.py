@@ -11,6 +11,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from graft.evaluation.regression import metrics
 
+pytestmark = pytest.mark.numeric
+
 
 def answers(seed, images=50, offset=0.0):
     rng = np.random.default_rng(seed)

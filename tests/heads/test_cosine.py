@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
 from graft.heads import build_head
 from graft.heads.cosine import CosineHead
+
+pytestmark = pytest.mark.numeric
 
 
 def test_logits_are_scaled_cosines() -> None:

@@ -11,6 +11,8 @@ from graft.errors import BackboneError
 from graft.heads import build_head
 from graft.heads.linear import FRESH, LinearHead
 
+pytestmark = pytest.mark.numeric
+
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     torch.manual_seed(1)

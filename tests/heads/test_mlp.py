@@ -12,6 +12,8 @@ from graft.errors import BackboneError
 from graft.heads import build_head
 from graft.heads.mlp import ACTIVATIONS, NORMALIZATIONS, MLPHead
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)

@@ -14,6 +14,8 @@ from graft.backbones.load import load_backbone
 from graft.inference import Engine, engine
 from tests.inference.networks import randomise
 
+pytestmark = pytest.mark.numeric
+
 NETWORKS = ("graft-small", "shufflenet_v2_x0_5", "squeezenet1_1", "transformer")
 SIDE = 32
 

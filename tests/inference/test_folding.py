@@ -20,6 +20,8 @@ from graft.inference.pairs import Pair, is_normalisation
 from tests.backbones import hugging_face
 from tests.inference.networks import BLOCKS, WIDTH, build, conv, norm, randomise
 
+pytestmark = pytest.mark.numeric
+
 FAMILIES = {
     "densenet121": 64,
     "efficientnet_b0": 64,

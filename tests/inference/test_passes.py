@@ -19,6 +19,8 @@ from graft.inference import Folded, Grafted, engine, eval_batch, fold, forward, 
 from graft.model import Classifier
 from tests.inference.networks import randomise
 
+pytestmark = pytest.mark.numeric
+
 SIDE = 32
 
 

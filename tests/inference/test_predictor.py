@@ -24,6 +24,8 @@ from graft.inference import Predictor, Unreadable, run
 from graft.model import Classifier
 from tests.inference.networks import randomise
 
+pytestmark = pytest.mark.numeric
+
 SIDE = 32
 
 

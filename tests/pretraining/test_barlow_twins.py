@@ -12,6 +12,8 @@ from scipy.linalg import hadamard
 from graft.errors import RecipeError
 from graft.pretraining.losses import BarlowTwins
 
+pytestmark = pytest.mark.numeric
+
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, images, widths = st.integers(0, 999), st.integers(3, 9), st.integers(1, 6)
 

@@ -1,9 +1,12 @@
+import pytest
 import torch
 
 from graft.data.loader import Batch
 from graft.pretraining.losses import BetweenViews, NTXent
 from graft.pretraining.views import SECOND
 from graft.tasks import Progress
+
+pytestmark = pytest.mark.numeric
 
 
 def test_the_loss_is_between_the_two_views_of_the_same_images():

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from graft.errors import RecipeError
 from graft.pretraining.losses import NTXent
 
+pytestmark = pytest.mark.numeric
+
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, images, widths = st.integers(0, 999), st.integers(2, 7), st.integers(1, 6)
 temperatures = st.sampled_from([0.07, 0.1, 0.5, 1.0, 3.0])

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from graft.errors import RecipeError
 from graft.pretraining.losses import BarlowTwins, NTXent, VICReg
 
+pytestmark = pytest.mark.numeric
+
 every_loss = pytest.mark.parametrize("loss", [NTXent(), BarlowTwins(), VICReg()], ids=repr)
 few = settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))
 seeds, images, widths = st.integers(0, 999), st.integers(2, 9), st.integers(1, 7)

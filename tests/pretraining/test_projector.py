@@ -9,6 +9,8 @@ from torch import nn
 from graft.errors import RecipeError
 from graft.pretraining.heads import WIDTHS, make_projector, projector_widths
 
+pytestmark = pytest.mark.numeric
+
 
 def kinds(module: nn.Module) -> list[type[nn.Module]]:
     leaves = [leaf for leaf in module.modules() if not list(leaf.children())]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional
 
@@ -5,6 +6,8 @@ from graft.data.loader import Batch
 from graft.pretraining.heads import FactorHeads, Factors
 from graft.procedural import UNSEEN
 from graft.tasks import Progress
+
+pytestmark = pytest.mark.numeric
 
 HERE = Progress(0, 1, 1)
 

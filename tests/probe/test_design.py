@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from graft.probe.design import REDUCED_ROWS, Design
 
+pytestmark = pytest.mark.numeric
+
 WIDTHS = pytest.mark.parametrize("width", [5, 90])
 
 

@@ -12,6 +12,8 @@ from graft.heads.linear import LinearHead
 from graft.probe.multilabel import solve_labels
 from graft.probe.search import CS
 
+pytestmark = pytest.mark.numeric
+
 
 def examples(seed=0, images=120, width=12, labels=3):
     rng = np.random.default_rng(seed)

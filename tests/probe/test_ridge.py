@@ -14,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from graft.probe.ridge import ALPHAS, solve_ridge
 
+pytestmark = pytest.mark.numeric
+
 
 def examples(seed=0, images=60, width=10):
     rng = np.random.default_rng(seed)

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy
 from graft.probe import softmax
 from graft.probe.softmax import CURVATURE, HELD_LOSS, SoftmaxLoss
 
+pytestmark = pytest.mark.numeric
+
 
 def make(seed: int, classes: int, shared: bool, kind=np.float64) -> tuple[SoftmaxLoss, np.ndarray]:
     rng = np.random.default_rng(seed)

@@ -11,6 +11,8 @@ from graft.errors import DataError
 from graft.heads.linear import LinearHead
 from graft.probe.solve import solve
 
+pytestmark = pytest.mark.numeric
+
 
 def clouds(classes: int, seed: int, images: int = 20, width: int = 6):
     generator = torch.Generator().manual_seed(seed)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graft.probe.design import RANK, Spectrum, find_spectrum
+
+pytestmark = pytest.mark.numeric
 
 
 @given(st.integers(0, 99), st.floats(0.01, 10), st.floats(0.01, 10))

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from graft.probe.design import FEWEST, WeightedSamples
 
+pytestmark = pytest.mark.numeric
+
 SEEDS = st.integers(0, 99)
 
 

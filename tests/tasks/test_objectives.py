@@ -11,6 +11,8 @@ from torch.nn import functional
 from graft.data.loader import Batch
 from graft.tasks import CrossEntropy, Mixup, Progress
 
+pytestmark = pytest.mark.numeric
+
 IMAGES = torch.arange(8.0).view(4, 2, 1, 1)
 LABELS = torch.tensor([0, 1, 2, 1])
 BATCH = Batch(IMAGES, LABELS, torch.arange(4))

@@ -14,6 +14,8 @@ from graft.probe.solve import solve
 from graft.tasks import classification
 from graft.tasks.classification import describe
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def data() -> tuple[Outputs, Outputs]:

@@ -11,6 +11,8 @@ from graft.errors import DataError
 from graft.inference import Outputs
 from graft.tasks import Classification, Mixup, Score, Task, build_task
 
+pytestmark = pytest.mark.numeric
+
 TASK = Classification(("ants", "bees", "wasps"))
 OUTPUTS = Outputs(torch.tensor([[2.0, 0, 0], [0, 1, 0], [0, 3, 0]]), torch.tensor([0, 1, 2]))
 

@@ -13,6 +13,8 @@ from torch.optim import SGD, lr_scheduler
 from graft.config import OptimizerOptions
 from graft.training import Schedule
 
+pytestmark = pytest.mark.numeric
+
 NAMES = ["constant", "step", "cosine", "warm-restarts", "one-cycle", "plateau"]
 
 

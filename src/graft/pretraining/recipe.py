@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from graft.config import OptimizerOptions, Section
 
-METHODS = ("supervised", "simclr", "barlow-twins", "vicreg")
-
 
 class PretrainData(Section):
     """Which images: those of a folder, or ones that are generated."""
