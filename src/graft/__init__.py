@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from graft.model import Classifier, Model, load
     from graft.samples import write_samples
     from graft.strategies import Phase, Plan, StrategyOptions, make_plan
-    from graft.tasks import Classification, CrossEntropy, Mixup, Objective, Prediction, Task
+    from graft.tasks import (
+        Classification,
+        CrossEntropy,
+        Mixup,
+        Multilabel,
+        Objective,
+        Prediction,
+        Regression,
+        Task,
+    )
     from graft.training import Callback, Trainer
     from graft.workflows.demo import demo
     from graft.workflows.evaluate import evaluate
@@ -75,8 +84,10 @@ _ROOMS = {
         "Classification",
         "CrossEntropy",
         "Mixup",
+        "Multilabel",
         "Objective",
         "Prediction",
+        "Regression",
         "Task",
     ),
     "graft.training": (
@@ -112,6 +123,7 @@ __all__ = [
     "Manifest",
     "Mixup",
     "Model",
+    "Multilabel",
     "Objective",
     "Phase",
     "Plan",
@@ -120,6 +132,7 @@ __all__ = [
     "Preprocess",
     "Pretrained",
     "Recipe",
+    "Regression",
     "StrategyOptions",
     "Task",
     "Trainer",

@@ -26,7 +26,7 @@ from pydantic import (
 from graft.errors import DataError, RecipeError, nearest
 from graft.files import atomic_write
 from graft.heads import MLPOptions
-from graft.plugins import HEADS
+from graft.plugins import HEADS, TASKS
 from graft.strategies.strategies import StrategyOptions
 from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
 
@@ -61,7 +61,14 @@ def _installed(kind: str) -> str:
     return kind
 
 
+def _installed_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"no such task is installed; nearest: {nearest(name[:80], TASKS)}")
+    return name
+
+
 HeadKind = Annotated[str, AfterValidator(_installed)]
+TaskName = Annotated[str, AfterValidator(_installed_task)]
 Channels = Annotated[int, AfterValidator(_colour_or_grey)]
 
 
@@ -90,6 +97,11 @@ class DataOptions(Section):
     """Which images, how they are split, and how they are varied."""
 
     path: str | None = Field(None, description="folder or CSV of labelled images")
+    task: TaskName | None = Field(
+        None,
+        description="classification, multilabel, regression, or one of another package; if not "
+        "given, what the columns of the CSV say",
+    )
     val_fraction: float = Field(
         0.2, gt=0, lt=1, description="share held out for validation where no split is given"
     )

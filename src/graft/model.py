@@ -302,11 +302,7 @@ class Model(Grafted):
             with torch.device("meta"):
                 compare_header(saved.header, build_head(facts["head"]), HEAD_TENSORS)
             backbone, head = Backbone.from_record(facts["backbone"]), build_head(facts["head"])
-            model = (
-                Classifier(backbone, head, task.classes)
-                if type(task) is Classification
-                else Model(backbone, head, task)
-            )
+            model = make_model(backbone, head, task)
             model.restore(saved.read())
         except (BackboneError, RuntimeError) as error:
             reason = error.problem if isinstance(error, BackboneError) else f"{error}."
@@ -332,6 +328,13 @@ class Classifier(Model):
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return self.task.classes
+
+
+def make_model(backbone: Backbone, head: nn.Module, task: Task) -> Model:
+    """Return a `Classifier` where the task is classification, else a `Model`."""
+    if type(task) is Classification:
+        return Classifier(backbone, head, task.classes)
+    return Model(backbone, head, task)
 
 
 load = Model.load

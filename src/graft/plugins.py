@@ -119,7 +119,13 @@ OBJECTIVES = Registry("graft.objectives", "objective", {})
 """Functions `(task, options, train) -> objective`; without one the task composes its own."""
 
 TASKS = Registry(
-    "graft.tasks", "task", {"classification": "graft.tasks.classification:Classification"}
+    "graft.tasks",
+    "task",
+    {
+        "classification": "graft.tasks.classification:Classification",
+        "multilabel": "graft.tasks.multilabel:Multilabel",
+        "regression": "graft.tasks.regression:Regression",
+    },
 )
 """Classes with the methods of `graft.tasks.Task` and a schema of their record, `Record`."""
 

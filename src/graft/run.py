@@ -44,6 +44,18 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 """What the values of `run.json` are where they are there; verbs add keys of their own."""
 
 
+def score_key(metric: str) -> str:
+    """Return what a task's one score is called in documents and in `metrics.jsonl`.
+
+    Args:
+        metric: Its name, such as "accuracy" or "R2".
+
+    Returns:
+        "accuracy" for the accuracy, as in `val_accuracy`; "score" for any other.
+    """
+    return "accuracy" if metric == "accuracy" else "score"
+
+
 @dataclass(frozen=True)
 class Run:
     """A folder with everything about one run.

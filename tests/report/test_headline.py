@@ -24,7 +24,7 @@ def test_the_test_accuracy_leads_even_where_validation_looks_better() -> None:
     tested = {"test_accuracy": 0.9, "test_interval": [0.8, 0.95], "test_images": 50}
     head = headline({**VALIDATED, **tested})
     assert head is not None
-    assert (head.accuracy, head.on, head.images) == (0.9, "test", 50)
+    assert (head.score, head.on, head.images) == (0.9, "test", 50)
     assert "95.0%" in head.caveat
     assert "Selected on" not in head.caveat
 

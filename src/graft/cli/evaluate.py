@@ -22,7 +22,7 @@ def command(
     workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
-    """Classes are matched by name; the numbers come with a 95 % interval."""
+    """Classes and labels are matched by name; the score comes with a 95 % interval."""
     from graft.host import keep_freed_memory
     from graft.report.summary import print_metrics
     from graft.workflows.evaluate import evaluate

@@ -17,7 +17,7 @@ def _fit(
         str | None,
         typer.Argument(
             metavar="DIR",
-            help=r"train/val\[/test]/CLASS/…, CLASS/…, or a CSV with path,label\[,split]",
+            help=r"train/val\[/test]/CLASS/…, CLASS/…, or a CSV with path and label(s) or value",
             show_default=False,
         ),
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ def command(
         ),
     ] = None,
     *,
-    top: Annotated[int, typer.Option(help="Most probable classes to name", min=1)] = 5,
+    top: Annotated[int, typer.Option(help="Most probable classes or labels to name", min=1)] = 5,
     workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line per image")] = False,
 ) -> None:
@@ -44,22 +44,23 @@ def command(
             continue
         read += 1
         if json:
-            print_json(
-                {
-                    "path": found.path,
-                    "label": found.label,
-                    "confidence": found.confidence,
-                    "top": [{"label": name, "confidence": share} for name, share in found.top],
-                },
-                indent=None,
-            )
+            print_json(_document(found), indent=None)
         else:
-            names = f"{visible(found.path)}\t{visible(found.label)}"
-            print(f"{names}\t{found.confidence:.1%}", flush=True)
+            print(*map(visible, (found.path, *found.summary)), sep="\t", flush=True)
         if not somebody_reads():  # as with `| head`: nothing else comes of it
             return
     if not read:
         raise DataError(f"None of {unreadable} images could be read.", "Check the files.")
+
+
+def _document(found: Any) -> dict[str, Any]:
+    """Return a prediction's fields, each ranking as a list of labels with their confidence."""
+    return {
+        name: [{"label": label, "confidence": share} for label, share in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in vars(found).items()
+    }
 
 
 def _paths(given: list[str]) -> list[str]:

@@ -18,7 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 from graft.report.demo_table import print_task
-from graft.report.text import duration, percent, visible
+from graft.report.text import duration, percent, score_text, visible
+from graft.run import score_key
 from graft.strategies import Phase
 from graft.training.callbacks import Callback
 from graft.workflows.demo import DemoCallback
@@ -100,8 +101,9 @@ class Bars(Callback):
 
     def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Print an epoch's line."""
-        score = line[f"val_{trainer.task.metric}"]
-        words = [f"validation {score:.1%}", f"loss {line['val_loss']:.3f}"]
+        metric = trainer.task.metric
+        score = score_text(metric, line[f"val_{score_key(metric)}"])
+        words = [f"validation {score}", f"loss {line['val_loss']:.3f}"]
         if line["epoch"]:
             words = [
                 f"epoch {line['epoch']:>3} of {self._epochs}",

@@ -143,9 +143,10 @@ def _leaks(manifest: Manifest) -> list[str]:
         leaked = [sample for sample in manifest.subset(split) if sample.identity in trained]
         if leaked:
             pairs = (f"'{s.path}' is '{trained[s.identity][0].path}'" for s in leaked)
+            number = "accuracy" if manifest.task == CLASSIFICATION else "score"
             warnings.append(
                 f"Leak: {len(leaked)} of {_plural(len(manifest.subset(split)), f'{split} image')} "
-                f"also in training, so the {split} accuracy flatters: {_named(pairs)}."
+                f"also in training, so the {split} {number} flatters: {_named(pairs)}."
             )
     return warnings
 

@@ -242,7 +242,7 @@ OWN = ("path", "split", "group")
 """Columns that hold no target."""
 
 
-def read_table(table: Path) -> Listing:
+def read_table(table: Path, task: str | None = None) -> Listing:
     r"""List the labelled images of a table, and recognise the task from its columns.
 
     Beside `path`, and `split` if there is one, a table has `label` (a class), `labels` (any number
@@ -252,6 +252,7 @@ def read_table(table: Path) -> Listing:
 
     Args:
         table: An existing file with a header row. Relative paths in it start at its folder.
+        task: Whose column to read, of a table with the columns of several tasks.
 
     Raises:
         DataError: The table is not text, lacks a column, has two kinds of targets, or a row lacks
@@ -279,14 +280,16 @@ def read_table(table: Path) -> Listing:
         raise DataError(
             f"The table '{table}' cannot be read: {error}.", "Give a CSV file in UTF-8."
         ) from error
-    return _Table(table, columns, rows).listing()
+    return _Table(table, columns, rows, task).listing()
 
 
 class _Table:
     """The columns and rows of a table, and sentences about what is wrong with them."""
 
-    def __init__(self, table: Path, columns: list[str], rows: list[list[str]]) -> None:
-        self.table, self.columns = table, columns
+    def __init__(
+        self, table: Path, columns: list[str], rows: list[list[str]], wanted: str | None
+    ) -> None:
+        self.table, self.columns, self.wanted = table, columns, wanted
         self.positions = {name.strip().casefold(): index for index, name in enumerate(columns)}
         self.rows = [(number, row) for number, row in enumerate(rows, 2) if row]
         self.flags: dict[str, int] = {}
@@ -306,13 +309,17 @@ class _Table:
     def task(self) -> str:
         """Recognise the task from the columns."""
         found = [task for task, column in COLUMNS.items() if column in self.positions]
+        if self.wanted in found:
+            found = [self.wanted]
+        elif self.wanted == MULTILABEL and self.flag_columns():
+            found = []  # the other columns are those of other tasks
         if "path" in self.positions and len(found) == 1:
             return found[0]
         if len(found) > 1:
             raise DataError(
                 f"'{self.table}' has the columns {' and '.join(COLUMNS[task] for task in found)}, "
                 "which mean different tasks.",
-                "Keep the one to be learned and rename the others.",
+                "Say which is to be learned: --task classification, multilabel or regression.",
             )
         self.flags = self.flag_columns() if "path" in self.positions else {}
         if not self.flags:
@@ -328,7 +335,7 @@ class _Table:
         return {
             name.strip(): index
             for index, name in enumerate(self.columns)
-            if name.strip() and name.strip().casefold() not in OWN
+            if name.strip() and name.strip().casefold() not in (*OWN, *COLUMNS.values())
             if any(_cell(row, index) in ("0", "1") for _, row in self.rows)
         }
 

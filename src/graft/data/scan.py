@@ -18,7 +18,9 @@ from graft.machine import available_cores
 _CHUNK = 64  # files per task, so that handing out tasks costs little
 
 
-def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
+def scan(
+    source: str | os.PathLike[str], *, check: bool = True, task: str | None = None
+) -> Manifest:
     """Find every labelled image of a data set.
 
     Args:
@@ -28,6 +30,7 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
             "hf:ORG/NAME[@revision][:config]" (see `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
+        task: Which column of a CSV to read, where it has those of several tasks.
 
     Returns:
         The samples, unreadable ones included with their reason. Their split is "" where the
@@ -48,7 +51,7 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
         [('ants', 40, 'ok'), ('ants', 0, 'zero bytes')]
     """
     root = locate(source)
-    entries, notes, task = _listing(root)
+    entries, notes, found = _listing(root, task)
     if not entries:
         raise DataError(
             " ".join([f"'{source}' holds no labelled images.", *notes]),
@@ -58,7 +61,7 @@ def scan(source: str | os.PathLike[str], *, check: bool = True) -> Manifest:
     with ThreadPoolExecutor(available_cores()) as pool:
         examined = pool.map(partial(_samples, pixels=check), chunks)
         samples = tuple(sample for chunk in examined for sample in chunk)
-    return Manifest(samples, root, tuple(notes), task)
+    return Manifest(samples, root, tuple(notes), found)
 
 
 def locate(source: str | os.PathLike[str]) -> str:
@@ -74,7 +77,7 @@ def locate(source: str | os.PathLike[str]) -> str:
     return name if hub_name(name) else readable_path(name).resolve().as_posix()
 
 
-def _listing(source: str) -> Listing:
+def _listing(source: str, task: str | None) -> Listing:
     """Ask the reader that understands a source what is in it."""
     name, path = hub_name(source), Path(source)
     if name:
@@ -82,7 +85,7 @@ def _listing(source: str) -> Listing:
     if path.is_dir():
         return read_saved_dataset(path) if is_saved_dataset(path) else read_folder(path)
     if path.suffix.casefold() in (".csv", ".tsv") and path.is_file():
-        return read_table(path)
+        return read_table(path, task)
     raise DataError(
         f"'{source}' is neither a folder nor a CSV."
         if path.exists()

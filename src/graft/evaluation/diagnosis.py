@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from graft.evaluation.intervals import Tally
+
+OVERFITTING = (
+    "Add images if you can; otherwise vary them more (--augment strong), train fewer stages "
+    "(--strategy partial), or stop earlier."
+)
+UNDECIDED = "Put more images into validation before trusting a comparison."
 
 
 def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:
@@ -49,15 +56,12 @@ def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:
     elif val_high < train_low and gap > 0.05:
         verdict = "overfitting"
         evidence += "; the two intervals do not overlap"
-        advice = (
-            "Add images if you can; otherwise vary them more (--augment strong), train fewer "
-            "stages (--strategy partial), or stop earlier."
-        )
+        advice = OVERFITTING
     elif val_high - val_low > 0.2:
         verdict = "undecided"
         kind = "distinct validation" if val.distinct < val.images else "validation"
         evidence += f"; {val.distinct} {kind} images leave {val_low:.0%} to {val_high:.0%} open"
-        advice = "Put more images into validation before trusting a comparison."
+        advice = UNDECIDED
     else:
         verdict = "good fit"
         evidence += "; what is learned carries over"
@@ -84,3 +88,77 @@ def _share(tally: Tally, split: str) -> str:
     if tally.distinct == tally.images:
         return f"{tally.accuracy:.1%} of {tally.images} {split} images"
     return f"{tally.distinct_accuracy:.1%} of {tally.distinct} distinct {split} images"
+
+
+def diagnose_score(
+    metric: str,
+    train: Mapping[str, Any],
+    val: Mapping[str, Any],
+    *,
+    guessed: float,
+    learned: float,
+) -> dict[str, Any]:
+    """Say what the scores of a task other than classification mean, as `diagnose` does.
+
+    Args:
+        metric: Name of the score, such as "R2"; higher is better and 1 is perfect.
+        train: The metrics of clean training images: `metric`, `distinct_<metric>`, `interval`,
+            `images`.
+        val: Those of the validation images.
+        guessed: The score of one who has not looked at the images.
+        learned: Training score below which, surely, not even the training images are learned.
+
+    Returns:
+        `verdict`, `train_score`, `val_score`, `evidence`, `next`.
+
+    Example:
+        >>> train = {"R2": 0.95, "distinct_R2": 0.95, "interval": [0.93, 0.97], "images": 200}
+        >>> val = {"R2": 0.6, "distinct_R2": 0.6, "interval": [0.5, 0.7], "images": 80}
+        >>> diagnose_score("R2", train, val, guessed=0.0, learned=0.5)["verdict"]
+        'overfitting'
+    """
+    document = {"train_score": train[metric], "val_score": val[metric]}
+    intervals = train["interval"], val["interval"]
+    if None in (train[metric], val[metric], *intervals):
+        split = "training" if None in (train[metric], train["interval"]) else "validation"
+        return {
+            "verdict": "undecided",
+            **document,
+            "evidence": f"{metric} with an interval is not defined for the {split} images.",
+            "next": "Put more, and more different, images into validation.",
+        }
+    (_, train_high), (val_low, val_high) = intervals
+    train_low = intervals[0][0]
+    gap = train[f"distinct_{metric}"] - val[f"distinct_{metric}"]
+    evidence = (
+        f"{metric} is {train[metric]:.3f} on {train['images']} training images and "
+        f"{val[metric]:.3f} on {val['images']} validation images, a gap of {gap:.3f}"
+    )
+    if train_high < learned and gap < 0.1:
+        verdict = "underfitting"
+        evidence += "; even the training images are not learned"
+        advice = (
+            "Let more of the network learn (--strategy full), train for longer, or use a larger "
+            "backbone; and check that the images show what the table says."
+        )
+    elif val_high < train_low and gap > 0.05:
+        verdict = "overfitting"
+        evidence += "; the two intervals do not overlap"
+        advice = OVERFITTING
+    elif val_high - val_low > 0.2:
+        verdict = "undecided"
+        evidence += f"; the validation images leave {val_low:.3f} to {val_high:.3f} open"
+        advice = UNDECIDED
+    else:
+        verdict = "good fit"
+        evidence += "; what is learned carries over"
+        advice = (
+            "Look at the largest errors in predictions.csv before training more; better labels or "
+            "images may be worth more."
+        )
+    if val_low <= guessed:
+        advice = (
+            f"The result is not distinguishable from guessing, which gives {guessed:.3f}: check "
+            "the table and that the images show what it says."
+        )
+    return {"verdict": verdict, **document, "evidence": evidence + ".", "next": advice}

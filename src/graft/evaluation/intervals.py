@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,13 @@ class Tally:
             copies.setdefault(identity, []).append(answer)
         shares = sum(sum(group) / len(group) for group in copies.values())
         return cls(sum(answers), len(answers), shares, len(copies))
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Tally:
+        """Return the tally that gave a `document`."""
+        images, distinct = document["images"], document["distinct_images"]
+        right = round(document["accuracy"] * images)
+        return cls(right, images, document["distinct_accuracy"] * distinct, distinct)
 
     @property
     def accuracy(self) -> float:

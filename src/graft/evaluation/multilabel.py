@@ -60,6 +60,33 @@ def average_precision(scores: Array, truth: Flags, weights: Array | None = None)
     return found
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Sigmoid in double precision, rounded to six places: what is shown, stored and compared."""
+    return logits.double().sigmoid().round(decimals=6)
+
+
+def mean_average_precision(logits: Tensor, targets: Tensor) -> float | None:
+    """Return the mean of the labels' average precisions; None where no image has a label.
+
+    Args:
+        logits: Shape (N, labels).
+        targets: Shape (N, labels), 1 where an image has a label. A label that no image has enters
+            no mean.
+    """
+    shares, truth = logits.double().sigmoid().numpy(), targets.numpy() > 0
+    each = [
+        average_precision(scores, has)[0]
+        for scores, has in zip(shares.T, truth.T, strict=True)
+        if has.any()
+    ]
+    return float(np.mean(each)) if each else None
+
+
+def mean_loss(logits: Tensor, targets: Tensor) -> float:
+    """Return the binary cross-entropy in nats per image and label, in double precision."""
+    return float(functional.binary_cross_entropy_with_logits(logits.double(), targets.double()))
+
+
 def best_thresholds(probabilities: Tensor, targets: Tensor) -> tuple[float, ...]:
     """Return the threshold of each label that gives the best F1 on validation images.
 
@@ -114,7 +141,8 @@ def metrics(
         `mAP` (mean of the labels' average precisions; None where no image has any), `interval`
         (95 %, bootstrap over distinct images), `distinct_mAP`, `images`, `distinct_images`, `loss`
         (binary cross-entropy in nats per image and label), `macro_f1`, `micro_f1`, `per_label`
-        (`average_precision`, `f1`, `precision`, `recall`, `threshold`, `support`) and `labels`.
+        (`average_precision`, `f1`, `precision`, `recall`, `threshold`, `support`), `labels`, and
+        `undefined`: in words why there is no mAP, else None.
 
     Example:
         >>> import torch
@@ -126,17 +154,17 @@ def metrics(
         >>> found["mAP"], found["macro_f1"], found["per_label"]["winged"]["support"]
         (1.0, 1.0, 1)
     """
-    probabilities = logits.double().sigmoid().numpy()
+    shares = logits.double().sigmoid().numpy()
     truth = targets.numpy() > 0
     chosen = [THRESHOLD] * len(labels) if thresholds is None else list(thresholds)
-    said = probabilities >= np.array(chosen)
+    said = probabilities(logits).numpy() >= np.array(chosen)
     right, named, support = ((found).sum(axis=0) for found in (said & truth, said, truth))
     share, distinct = distinct_weights(len(truth), identities)
 
     def mean(weights: Array) -> Array:
         columns = [
             average_precision(scores, has, weights)
-            for scores, has in zip(probabilities.T, truth.T, strict=True)
+            for scores, has in zip(shares.T, truth.T, strict=True)
             if has.any()
         ]
         total = np.nansum(columns, axis=0)
@@ -146,20 +174,18 @@ def metrics(
 
     each = [
         float(average_precision(scores, has)[0]) if has.any() else None
-        for scores, has in zip(probabilities.T, truth.T, strict=True)
+        for scores, has in zip(shares.T, truth.T, strict=True)
     ]
     f1 = 2 * right / np.maximum(named + support, 1)
     present = support > 0
     some = bool(present.any())
     return {
-        "mAP": float(mean(np.ones((len(truth), 1)))[0]) if some else None,
+        "mAP": mean_average_precision(logits, targets),
         "interval": bootstrap_interval(mean, len(truth), identities, seed=seed) if some else None,
         "distinct_mAP": float(mean(share[:, None])[0]) if some else None,
         "images": len(truth),
         "distinct_images": distinct,
-        "loss": float(
-            functional.binary_cross_entropy_with_logits(logits.double(), targets.double())
-        ),
+        "loss": mean_loss(logits, targets),
         "macro_f1": float(f1[present].mean()) if some else None,
         "micro_f1": float(2 * right.sum() / (named.sum() + support.sum())) if some else None,
         "per_label": {
@@ -174,6 +200,9 @@ def metrics(
             for index, name in enumerate(labels)
         },
         "labels": list(labels),
+        "undefined": None
+        if some
+        else f"mAP is not defined: none of the {len(truth)} images has a label.",
     }
 
 

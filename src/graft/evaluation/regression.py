@@ -14,6 +14,26 @@ from graft.evaluation.intervals import bootstrap_interval, distinct_weights
 Array = NDArray[np.float64]
 
 
+def r2(outputs: Tensor, targets: Tensor) -> float | None:
+    """Return the share of the targets' variance that is explained; None where they are equal.
+
+    Args:
+        outputs: Predicted numbers, shape (N,) or (N, 1).
+        targets: The right ones, shape (N,) or (N, 1).
+    """
+    truth = targets.reshape(-1).double()
+    spread = float((truth - truth.mean()).square().mean())
+    if bool((truth == truth[0]).all()) or not spread:
+        return None
+    return 1 - mean_squared_error(outputs, targets) / spread
+
+
+def mean_squared_error(outputs: Tensor, targets: Tensor) -> float:
+    """Return the mean squared error, in double precision."""
+    error = outputs.reshape(-1).double() - targets.reshape(-1).double()
+    return float(error.square().mean())
+
+
 def metrics(
     outputs: Tensor,
     targets: Tensor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
@@ -65,6 +65,14 @@ class Pretext:
         return self
 
     def metrics(self, outputs: Outputs) -> NoReturn:
+        """Refuse."""
+        _refuse()
+
+    def diagnose(self, train: Mapping[str, Any], val: Mapping[str, Any]) -> NoReturn:
+        """Refuse."""
+        _refuse()
+
+    def table(self, samples: Sequence[object], values: Tensor) -> NoReturn:
         """Refuse."""
         _refuse()
 

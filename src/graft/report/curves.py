@@ -21,7 +21,7 @@ def curve_chart(epochs: Sequence[Row], measure: str, steps: Sequence[Row] = ()) 
 
     Args:
         epochs: The lines of `metrics.jsonl`.
-        measure: "loss" or "accuracy".
+        measure: "loss", "accuracy", or "score" of another task.
         steps: The lines of `steps.jsonl`; their losses are drawn faintly behind.
 
     Returns:

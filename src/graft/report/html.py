@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,19 @@ from graft.report.classes import (
 )
 from graft.report.curves import best_epoch, curve_chart, every, rate_chart
 from graft.report.images import thumbnail
+from graft.report.numbers import (
+    Point,
+    label_rows,
+    measures,
+    read_points,
+    residual_facts,
+    scatter_chart,
+    worst,
+)
 from graft.report.record import Record, facts, read_record
 from graft.report.summary import best_so_far, headline
 from graft.report.tables import plan_table
+from graft.run import score_key
 
 _EPOCHS_LISTED = 200
 _CLASSES_LISTED = 500
@@ -107,7 +117,13 @@ def _printable(value: Any) -> Any:
 def _page(record: Record) -> dict[str, Any]:
     result, metrics = record.result, record.metrics
     classes = class_rows(metrics)
-    curves, without_charts = _drawn(list(_curves(record)))
+    metric = metrics.get("metric") or next(
+        (epoch["metric"] for epoch in record.epochs if "metric" in epoch), "accuracy"
+    )
+    points = read_points(record.folder / "predictions.csv", record.split)
+    figures = list(_curves(record, metric))
+    drawn, without_charts = _drawn([*figures, *_scatter(points)])
+    curves, scatter = drawn[: len(figures)], drawn[len(figures) :]
     return {
         "name": record.folder.resolve().name,
         "run": record.run,
@@ -119,7 +135,14 @@ def _page(record: Record) -> dict[str, Any]:
         "epochs": every(record.epochs, _EPOCHS_LISTED),
         "best": best_epoch(record.epochs),
         "plan": plan_table(result["plan"]) if result.get("plan") else None,
+        "metric": metric,
+        "score_key": score_key(metric),
         "metrics": metrics,
+        "measures": measures(metrics),
+        "labels": label_rows(metrics)[:_CLASSES_LISTED],
+        "scatter": scatter,
+        "residuals": residual_facts(points),
+        "worst": worst(points),
         "confusion": confusion_table(metrics),
         "pairs": most_confused(metrics),
         "classes": classes[:_CLASSES_LISTED],
@@ -129,12 +152,20 @@ def _page(record: Record) -> dict[str, Any]:
     }
 
 
-def _curves(record: Record) -> Iterator[Figure]:
+def _scatter(points: Sequence[Point]) -> Iterator[Figure]:
+    """Yield the chart of predicted against true numbers, if there are any."""
+    if points:
+        alt = f"Predicted against true values of {words.count(len(points), 'image')}."
+        yield Figure("Predicted against true values", scatter_chart(points), alt)
+
+
+def _curves(record: Record, metric: str) -> Iterator[Figure]:
     """Yield the training charts, none for a run without a single epoch of training."""
     epochs, steps = record.epochs, record.steps
     if len(epochs) < 2 and not steps:
         return
-    for title, measure, behind in (("Loss", "loss", steps), ("Accuracy", "accuracy", [])):
+    name = "Accuracy" if metric == "accuracy" else metric
+    for title, measure, behind in (("Loss", "loss", steps), (name, score_key(metric), [])):
         alt = f"{title} per epoch. {_course(epochs, measure)} The table below has every epoch."
         yield Figure(title, curve_chart(epochs, measure, behind), alt)
     stages = (record.result.get("plan") or {}).get("stages") or _stages_seen(steps or epochs)
@@ -166,7 +197,7 @@ def _course(epochs: list[dict[str, Any]], measure: str) -> str:
     if not values:
         return ""
     shown = words.percent if measure == "accuracy" else words.decimal
-    best = max(values) if measure == "accuracy" else min(values)
+    best = min(values) if measure == "loss" else max(values)
     ends = f"from {shown(values[0])} to {shown(values[-1])}"
     return f"On validation it went {ends}, at best {shown(best)}."
 

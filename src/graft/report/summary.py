@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graft.report.classes import class_rows, most_confused
+from graft.report.numbers import label_rows, measures
 from graft.report.record import image_counts, time_spent
 from graft.report.tables import FROZEN, PlanRow, PlanTable, plan_table
-from graft.report.text import between, count, decimal, percent, visible
+from graft.report.text import between, count, decimal, percent, score_text, span, visible
+from graft.run import score_key
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,23 +21,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Headline:
-    """An accuracy with its interval and the words that belong to it.
+    """A score with its interval and the words that belong to it.
 
     Args:
-        accuracy: Share of images that were right, 0 to 1.
+        score: The accuracy, a share from 0 to 1, or the score of another task.
         interval: Its 95% interval, if one is known.
         images: How many images it was measured on, if known.
         on: "test", "validation", or what else the images are called.
         caveat: What it was selected on, and what to expect of it.
         distinct: How many distinct images there are among them, if known: what the interval counts.
+        metric: Name of the score.
     """
 
-    accuracy: float
+    score: float
     interval: Sequence[float] | None
     images: int | None
     on: str
     caveat: str
     distinct: int | None = None
+    metric: str = "accuracy"
+
+    @property
+    def figure(self) -> str:
+        """The number itself, with its name where it is no accuracy."""
+        return score_text(self.metric, self.score)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The interval where it lies between 0 and 1, as a scale can show it."""
+        if self.interval is None or not 0 <= self.interval[0] <= self.interval[1] <= 1:
+            return None
+        return self.interval[0], self.interval[1]
 
     @property
     def measured(self) -> str:
@@ -46,18 +62,24 @@ class Headline:
             'of 50 test images right, 95% interval 80.0 to 95.0%'
             >>> Headline(1.0, (0.676, 1.0), 80, "test", "", 8).measured
             'of 80 test images (8 distinct) right, 95% interval of the distinct 67.6 to 100.0%'
+            >>> Headline(0.81, (0.75, 0.86), 50, "test", "", metric="R2").measured
+            'on 50 test images, 95% interval 0.750 to 0.860'
         """
         kind = f"{self.on} image".lstrip()
         images = f"{kind}s" if self.images is None else count(self.images, kind)
         of_which = ""
         if self.distinct is not None and self.distinct != self.images:
             images, of_which = f"{images} ({count(self.distinct)} distinct)", " of the distinct"
-        interval = f", 95% interval{of_which} {between(self.interval)}" if self.interval else ""
-        return f"of {images} right{interval}"
+        right = self.metric == "accuracy"
+        interval = ""
+        if self.interval:
+            ends = " to ".join(map(decimal, self.interval))
+            interval = f", 95% interval{of_which} {between(self.interval) if right else ends}"
+        return f"of {images} right{interval}" if right else f"on {images}{interval}"
 
 
 def headline(result: dict[str, Any]) -> Headline | None:
-    """Return the number to lead with: the test accuracy if there is one, else the validation's.
+    """Return the number to lead with: the test score if there is one, else the validation's.
 
     Args:
         result: The fit document.
@@ -70,22 +92,27 @@ def headline(result: dict[str, Any]) -> Headline | None:
         >>> head.on, head.caveat.split(":")[0]
         ('validation', 'Selected on validation')
     """
-    if result.get("test_accuracy") is not None:
+    metric = result.get("metric", "accuracy")
+    key = score_key(metric)
+    if result.get(f"test_{key}") is not None:
         caveat = "Measured once, on images that took no part in training or in choosing the model."
-        if result.get("val_accuracy") is not None:
+        if result.get(f"val_{key}") is not None:
+            interval = result.get("val_interval")
             caveat += (
-                f" The validation images, which chose it, gave {percent(result['val_accuracy'])}"
-                f" ({between(result.get('val_interval'))})."
+                f" The validation images, which chose it, gave "
+                f"{score_text(metric, result[f'val_{key}'])}"
+                f" ({between(interval) if key == 'accuracy' else span(interval)})."
             )
         return Headline(
-            result["test_accuracy"],
+            result[f"test_{key}"],
             result.get("test_interval"),
             result.get("test_images"),
             "test",
             caveat,
             result.get("test_distinct_images"),
+            metric,
         )
-    if result.get("val_accuracy") is None:
+    if result.get(f"val_{key}") is None:
         return None
     selected_on = result.get("selected_on")
     caveat = "No test split: nothing was selected on these images."
@@ -95,17 +122,18 @@ def headline(result: dict[str, Any]) -> Headline | None:
             " less on new ones. A test split would give a number without that bias."
         )
     return Headline(
-        result["val_accuracy"],
+        result[f"val_{key}"],
         result.get("val_interval"),
         result.get("val_images"),
         "validation",
         caveat,
         result.get("val_distinct_images"),
+        metric,
     )
 
 
 def best_so_far(epochs: list[dict[str, Any]]) -> Headline | None:
-    """Return the best validation accuracy of a run that has no result, or None.
+    """Return the best validation score of a run that has no result, or None.
 
     Args:
         epochs: The lines of `metrics.jsonl`.
@@ -115,15 +143,17 @@ def best_so_far(epochs: list[dict[str, Any]]) -> Headline | None:
         >>> best_so_far(epochs).caveat
         'Best so far, in epoch 1 of 2. The run has not reached its end, so this is no result.'
     """
-    measured = [epoch for epoch in epochs if epoch.get("val_accuracy") is not None]
+    metric = epochs[-1].get("metric", "accuracy") if epochs else "accuracy"
+    key = f"val_{score_key(metric)}"
+    measured = [epoch for epoch in epochs if epoch.get(key) is not None]
     if not measured:
         return None
-    best = max(measured, key=lambda epoch: float(epoch["val_accuracy"]))
+    best = max(measured, key=lambda epoch: float(epoch[key]))
     caveat = (
         f"Best so far, in epoch {best.get('epoch')} of {epochs[-1].get('epoch')}."
         " The run has not reached its end, so this is no result."
     )
-    return Headline(best["val_accuracy"], None, None, "validation", caveat)
+    return Headline(best[key], None, None, "validation", caveat, metric=metric)
 
 
 CLASSES_LISTED = 20
@@ -162,7 +192,10 @@ def print_summary(result: dict[str, Any], metrics: dict[str, Any] | None, consol
     for warning in result.get("warnings") or ():
         _say(console, ("Warning: ", "bold yellow"), (warning, ""))
     if metrics:
+        if metrics.get("metric", "accuracy") != "accuracy":
+            _print_measures(metrics, console)
         _print_classes(metrics, console)
+        _print_labels(metrics, console)
     closing = list(_closing(result))
     if closing:
         console.print()
@@ -171,7 +204,7 @@ def print_summary(result: dict[str, Any], metrics: dict[str, Any] | None, consol
 
 
 def print_metrics(metrics: dict[str, Any], console: Console) -> None:
-    """Print how good a model is on some images: accuracy, loss, each class, what it confuses.
+    """Print how good a model is on some images: score, loss, each class or label, confusions.
 
     Args:
         metrics: The metrics document.
@@ -185,18 +218,21 @@ def print_metrics(metrics: dict[str, Any], console: Console) -> None:
         50.0% of 4 images right, 95% interval 10.0 to 90.0%
         Loss 0.700, macro F1 0.500
     """
-    head = Headline(
-        metrics["accuracy"],
-        metrics.get("interval"),
-        metrics.get("images"),
-        "",
-        "",
-        metrics.get("distinct_images"),
-    )
-    _print_headline(head, console)
-    loss, f1 = decimal(metrics.get("loss")), decimal(metrics.get("macro_f1"))
-    _say(console, (f"Loss {loss}, macro F1 {f1}", "dim"))
+    metric = metrics.get("metric", "accuracy")
+    if metrics[metric] is not None:
+        head = Headline(
+            metrics[metric],
+            metrics.get("interval"),
+            metrics.get("images"),
+            "",
+            "",
+            metrics.get("distinct_images"),
+            metric,
+        )
+        _print_headline(head, console)
+    _print_measures(metrics, console)
     _print_classes(metrics, console)
+    _print_labels(metrics, console)
     for name, value in (metrics.get("shifts") or {}).items():
         accuracy = value.get("accuracy") if isinstance(value, dict) else value
         _say(console, (f"{name}: ", "bold"), (percent(accuracy), ""))
@@ -243,7 +279,7 @@ def print_plan(plan: dict[str, Any], console: Console) -> None:
 
 def _print_headline(head: Headline, console: Console) -> None:
     console.print()
-    _say(console, (percent(head.accuracy), "bold green"), (" ", ""), (head.measured, "bold"))
+    _say(console, (head.figure, "bold green"), (" ", ""), (head.measured, "bold"))
     if head.caveat:
         _say(console, (head.caveat, "dim"))
 
@@ -276,6 +312,32 @@ def _print_classes(metrics: dict[str, Any], console: Console) -> None:
         times = f", {count(pair.times, 'time')} ({percent(pair.share)})"
         words = ((pair.actual, "bold"), (" taken for ", ""), (pair.predicted, "bold"), (times, ""))
         _say(console, ("Confused: ", "dim"), *words)
+
+
+def _print_measures(metrics: dict[str, Any], console: Console) -> None:
+    """Print the numbers beside the score, and why there is no score if there is none."""
+    if metrics.get("undefined"):
+        _say(console, (metrics["undefined"], "bold"))
+    _say(console, (measures(metrics), "dim"))
+
+
+def _print_labels(metrics: dict[str, Any], console: Console) -> None:
+    """Print a line per label, the least recognised first."""
+    rows = label_rows(metrics)
+    if not rows:
+        return
+    table = _table()
+    table.add_column("label", overflow="fold", max_width=28)
+    for name in ("images", "AP", "F1", "precision", "recall", "threshold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows[:CLASSES_LISTED]:
+        shares = percent(row.precision), percent(row.recall)
+        scores = decimal(row.average_precision), decimal(row.f1), *shares, decimal(row.threshold)
+        table.add_row(_text(row.name), count(row.images), *scores)
+    console.print()
+    console.print(table)
+    if len(rows) > CLASSES_LISTED:
+        _say(console, (f" and {len(rows) - CLASSES_LISTED} labels recognised better", "dim"))
 
 
 def _closing(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,39 @@ def decimal(value: Any) -> str:
     return ABSENT if number is None else f"{number:.3f}"
 
 
+def quantity(value: Any) -> str:
+    """Return a number of any size with four significant digits.
+
+    Example:
+        >>> quantity(0.0312345), quantity(1234567), quantity(2.0), quantity(None)
+        ('0.03123', '1.235e+06', '2', '–')
+    """
+    number = finite(value)
+    return ABSENT if number is None else f"{number + 0.0:.4g}"
+
+
+def span(interval: Sequence[Any] | None) -> str:
+    """Return an interval of numbers in words.
+
+    Example:
+        >>> span([1.5, 2.25]), span(None)
+        ('1.5 to 2.25', '–')
+    """
+    if interval is None or len(interval) != 2 or None in map(finite, interval):
+        return ABSENT
+    return f"{quantity(interval[0])} to {quantity(interval[1])}"
+
+
+def score_text(metric: str, value: Any) -> str:
+    """Return a task's score: an accuracy in percent, any other with its name.
+
+    Example:
+        >>> score_text("accuracy", 0.9477), score_text("R2", 0.81)
+        ('94.8%', 'R2 0.810')
+    """
+    return percent(value) if metric == "accuracy" else f"{metric} {decimal(value)}"
+
+
 def count(value: Any, noun: str = "") -> str:
     """Return a whole number with its thousands apart and, on request, its noun.
 

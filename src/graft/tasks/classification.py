@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from graft.config import TrainingOptions
-from graft.data.manifest import Sample
+from graft.data.manifest import Manifest, Sample
 from graft.errors import DataError, nearest
-from graft.evaluation.metrics import accuracy, mean_loss, metrics
+from graft.evaluation.diagnosis import diagnose
+from graft.evaluation.intervals import Tally
+from graft.evaluation.metrics import DENSE_CLASSES, accuracy, mean_loss, metrics
+from graft.files import to_cell
 from graft.inference import Outputs, probabilities, require_finite
 from graft.model_folder import ClassificationRecord
 from graft.plugins import Strict
@@ -26,6 +29,9 @@ from graft.tasks.task import Score, Solved, Task
 
 UNLABELLED = -1
 """Target of an image without a label."""
+
+TOP = 5
+"""Most probable classes in the table of predictions, where there are too many for all."""
 
 NEIGHBOURS = 10
 """Training images that vote on a validation image, where a solved head is described."""
@@ -49,6 +55,11 @@ class Prediction:
     label: str
     confidence: float
     top: tuple[tuple[str, float], ...]
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The class, and its probability in percent."""
+        return self.label, f"{self.confidence:.1%}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,11 @@ class Classification:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Classification:
+        """Return the task of a data set: the classes of its training images."""
+        return cls(manifest.classes)
 
     @property
     def outputs(self) -> int:
@@ -143,6 +159,10 @@ class Classification:
         """Return what `graft.evaluation.metrics.metrics` does."""
         return metrics(outputs.values, outputs.targets, self.classes, outputs.identities)
 
+    def diagnose(self, train: Mapping[str, Any], val: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `graft.evaluation.diagnosis.diagnose` does."""
+        return diagnose(Tally.read(train), Tally.read(val), classes=self.outputs)
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Return probabilities (N, classes): softmax in double precision, to six places.
 
@@ -159,6 +179,23 @@ class Classification:
             for index, value in zip(order[:top].tolist(), values[:top].tolist(), strict=True)
         )
         return Prediction(path, ranked[0][0], ranked[0][1], ranked)
+
+    def table(self, samples: Sequence[Sample], values: Tensor) -> Iterator[Sequence[object]]:
+        """Yield the columns, then for each image its class, the predicted one and probabilities.
+
+        Of each class, or, of more than 100, of the five most probable ones.
+        """
+        many = self.outputs > DENSE_CLASSES
+        shares = [f"{what} {rank}" for rank in range(1, TOP + 1) for what in ("class", "p")]
+        each = shares if many else [f"p({to_cell(name)})" for name in self.classes]
+        yield ["label", "prediction", "confidence", "correct", *each]
+        rows = (row for part in torch.split(values, 1024) for row in self.activate(part))
+        for sample, row in zip(samples, rows, strict=True):
+            found = self.prediction(sample.path, row, top=TOP)
+            facts = found.confidence, found.label == sample.label
+            top = [cell for name, share in found.top for cell in (to_cell(name), share)]
+            names = to_cell(sample.label), to_cell(found.label)
+            yield [*names, *facts, *(top if many else row.tolist())]
 
     def record(self) -> dict[str, Any]:
         """Return the task's name and its classes."""

@@ -105,12 +105,52 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Binary cross-entropy of a sigmoid per label, averaged over images and labels.
+
+    Args:
+        label_smoothing: Share of the target spread evenly over yes and no, 0 to 1. Default 0.
+        positive_weights: Shape (labels,): how often an image that has the label counts; None means
+            once.
+
+    Example:
+        >>> batch = Batch(torch.zeros(1, 3, 4, 4), torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+        >>> objective, zero = BinaryCrossEntropy(), lambda images: torch.zeros(1, 2)
+        >>> losses = objective(zero, batch, Progress(0, 1, 1))
+        >>> round(losses["binary_cross_entropy"].item(), 4)
+        0.6931
+    """
+
+    label_smoothing: float = 0.0
+    positive_weights: Tensor | None = None
+
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return `{"binary_cross_entropy": mean}`; targets are 0, 1 or blends of them."""
+        logits = model(batch.inputs).float()
+        targets = batch.targets.to(logits)
+        targets = targets + self.label_smoothing * (0.5 - targets)
+        weights = None if self.positive_weights is None else self.positive_weights.to(logits)
+        loss = functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
+        return {"binary_cross_entropy": loss}
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Mean squared error of a number per image."""
+
+    def __call__(self, model: Network, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return `{"squared_error": mean over the batch}` of outputs (N, 1), targets (N,)."""
+        outputs = model(batch.inputs).float().squeeze(1)
+        return {"squared_error": functional.mse_loss(outputs, batch.targets.to(outputs))}
+
+
+@dataclass(frozen=True)
 class Mixup:
     """Mixup: blends of two images against the blend of their labels.
 
     Args:
         objective: What is minimised on the blends; its labels are probabilities.
-        classes: Number of classes.
+        classes: Number of classes, where targets are their indices.
         alpha: Parameter of the Beta(alpha, alpha) from which each batch draws its share; above 0.
 
     Source:
@@ -131,7 +171,9 @@ class Mixup:
         rng = np.random.default_rng((progress.seed, progress.step, 0x6D1))
         share = float(rng.beta(self.alpha, self.alpha))
         partner = torch.from_numpy(rng.permutation(len(batch.targets))).to(batch.targets.device)
-        target = functional.one_hot(batch.targets, self.classes).to(batch.inputs)
+        target = batch.targets
+        if not target.is_floating_point():
+            target = functional.one_hot(target, self.classes).to(batch.inputs)
         blend = replace(
             batch,
             inputs=torch.lerp(batch.inputs[partner], batch.inputs, share),

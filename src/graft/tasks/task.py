@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from graft.config import TrainingOptions
+from graft.data.manifest import Sample
 from graft.inference import Outputs
 from graft.probe.solve import Solution
 from graft.tasks.objectives import Objective
@@ -19,7 +21,7 @@ class Score:
     """How good a model's outputs are: what results are compared by.
 
     Args:
-        value: The task's metric; higher is better.
+        value: The task's metric; higher is better. None where the images leave it undefined.
         loss: Decides between equal values; lower is better.
 
     Example:
@@ -27,12 +29,16 @@ class Score:
         (True, True)
     """
 
-    value: float
+    value: float | None
     loss: float
 
     def beats(self, other: Score | None) -> bool:
         """Say whether this is the better one: by value, then by loss."""
-        return other is None or (self.value, -self.loss) > (other.value, -other.loss)
+        return other is None or self._rank > other._rank
+
+    @property
+    def _rank(self) -> tuple[float, float]:
+        return (-inf if self.value is None else self.value, -self.loss)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class PredictionRecord(Protocol):
     @property
     def path(self) -> str:
         """The image's path, or a name for one that is no file."""
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What the command line prints of it after the path, a cell each."""
 
 
 @runtime_checkable
@@ -132,6 +142,17 @@ class Task(Protocol):
         Intervals count distinct images, as `outputs.identities` distinguishes them.
         """
 
+    def diagnose(self, train: Mapping[str, Any], val: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what two documents of `metrics` mean together.
+
+        Args:
+            train: Of clean training images.
+            val: Of validation images.
+
+        Returns:
+            At least `verdict`, `evidence` and `next`, in words; see `graft.evaluation.diagnosis`.
+        """
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Turn a head's outputs (N, outputs) into what is shown and stored, such as probabilities.
 
@@ -145,6 +166,14 @@ class Task(Protocol):
             path: The image's path, or a name.
             row: Its row of `activate`, shape (outputs,).
             top: Most answers to name.
+        """
+
+    def table(self, samples: Sequence[Sample], values: Tensor) -> Iterator[Sequence[object]]:
+        """Yield the columns of `predictions.csv` after path and split, then a row for each image.
+
+        Args:
+            samples: The images.
+            values: The model's outputs for them, shape (N, outputs).
         """
 
     def record(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from graft.host import isolated, keep_freed_memory
 from graft.inference import Outputs, run_head
 from graft.machine import Stopwatch
 from graft.model import Model
+from graft.run import score_key
 from graft.strategies import Phase, Plan
 from graft.tasks import Objective, Progress, streams_of
 from graft.training.accelerator import find_device, make_accelerator
@@ -224,7 +225,7 @@ class Trainer:
         self.position.solved, self.position.probe = True, solved.record
         line: dict[str, Any] = {
             "train_loss": None,
-            f"train_{self.task.metric}": self.task.score(self.solved_outputs).value,
+            f"train_{score_key(self.task.metric)}": self.task.score(self.solved_outputs).value,
             "lr": {},
             "views": solved.views,
             "probe": solved.record,
@@ -324,7 +325,7 @@ class Trainer:
             **line,
         }
         if outputs is not None:
-            line.setdefault(f"train_{self.task.metric}", None)
+            line.setdefault(f"train_{score_key(self.task.metric)}", None)
             line |= self._judge(outputs, exact)
         self.notify("on_validation_end", self, line)
         self.history.append(line)
@@ -337,7 +338,7 @@ class Trainer:
             what = f"the validation loss became {score.loss}"
             raise NotFiniteError(what, position.step, position.epoch)
         if position.epoch:
-            position.scores.append(score.value)
+            position.scores.append(-score.loss if score.value is None else score.value)
         result = Result(position.epoch, position.step, score)
         better = result.beats(position.best)
         if result.beats(position.phase_best):
@@ -349,7 +350,9 @@ class Trainer:
             self.best_state = {
                 name: tensor.clone() for name, tensor in self.model.state_dict().items()
             }
-        return {"val_loss": score.loss, f"val_{self.task.metric}": score.value, "best": better}
+        key = f"val_{score_key(self.task.metric)}"
+        line = {"val_loss": score.loss, key: score.value, "best": better}
+        return line if key == "val_accuracy" else {"metric": self.task.metric, **line}
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the model, which is then in eval mode."""

@@ -1,4 +1,4 @@
-"""`graft evaluate`: how good a classifier is on labelled images it has not seen."""
+"""`graft evaluate`: how good a model is on labelled images it has not seen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 from graft.data.manifest import Manifest
 from graft.data.scan import scan
+from graft.data.target import CLASSIFICATION, COLUMNS
 from graft.errors import DataError
 from graft.host import isolated
 from graft.inference import Predictor
 from graft.model import Model
+from graft.workflows.finalize import measured
 
 
 @isolated()
@@ -23,7 +25,7 @@ def evaluate(
     split: str | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Measure a classifier on a folder or table of labelled images.
+    """Measure a model on a folder or table of labelled images.
 
     Args:
         model: A run folder, a model folder, or a model.
@@ -33,13 +35,22 @@ def evaluate(
         workers: Threads that decode; None means one per core.
 
     Returns:
-        What `graft.evaluation.metrics` returns, and `split`, `set_aside` (each with its reason).
+        What the `metrics` of the model's task return, and `task`, `metric`, `split`, `set_aside`
+        (each with its reason).
 
     Raises:
-        DataError: The model cannot be loaded, no image can be read, or a label is unknown to it.
+        DataError: The model cannot be loaded, no image can be read, the images are labelled for
+            another task, or a label is unknown to the model.
     """
     classifier = model if isinstance(model, Model) else Model.load(model)
-    manifest = scan(data)
+    task = getattr(classifier.task, "reads", classifier.task.name)
+    manifest = scan(data, task=task)
+    if manifest.task != task:
+        raise DataError(
+            f"The model does {task}, and '{data}' is labelled for {manifest.task}.",
+            f"Give a CSV with the columns path and {COLUMNS.get(task, 'label')}"
+            f"{', or a folder of images per class' if task == CLASSIFICATION else ''}.",
+        )
     chosen = _choose(manifest, split)
     samples = manifest.subset(chosen)
     if not samples:
@@ -51,7 +62,7 @@ def evaluate(
         made = predictor.outputs(samples)
     outputs = replace(made, identities=tuple(sample.identity for sample in samples))
     return {
-        **classifier.task.metrics(outputs),
+        **measured(classifier.task, outputs),
         "split": chosen or "all",
         "set_aside": [
             {"path": str(Path(sample.path)), "reason": sample.state}

@@ -8,32 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from graft.data.manifest import Manifest, Sample
 from graft.errors import DivergedError
-from graft.evaluation.diagnosis import diagnose
-from graft.evaluation.intervals import Tally
-from graft.evaluation.metrics import DENSE_CLASSES
 from graft.files import atomic_write, to_cell
-from graft.inference import Outputs, probabilities, require_finite
+from graft.inference import Outputs, require_finite
 from graft.inference import run as run_over
 from graft.machine import Stopwatch
 from graft.report.html import write_report
-from graft.run import Run, now
-from graft.tasks import Classification
+from graft.run import Run, now, score_key
+from graft.tasks import Task
 from graft.training import Trainer
 
 TRAIN_IMAGES_FOR_DIAGNOSIS = 1000
 """Most training images on which the diagnosis measures; more would only narrow its interval."""
 
-TOP = 5
-"""Most probable classes in the table of predictions, where there are too many for all."""
-
 NOTHING_TOLD_APART = (
     "The features of all training images are the same, so the solved head tells nothing apart and "
-    "gives every image the classes' frequencies. Check that the images are not blank, and that the "
+    "gives every image the same answer. Check that the images are not blank, and that the "
     "backbone's weights are not zero."
 )
 
@@ -47,7 +38,7 @@ def finalize(
     *,
     state: Literal["done", "interrupted"],
 ) -> dict[str, Any]:
-    """Measure the best classifier and write model, predictions, result and report.
+    """Measure the best model and write model, predictions, result and report.
 
     The test images are looked at once, and only by a run that is done.
 
@@ -56,7 +47,6 @@ def finalize(
         see `graft.tasks.classification.describe`; it is None where the plan solves none.
     """
     classifier, task = trainer.model, trainer.model.task
-    assert isinstance(task, Classification)
     assert trainer.val_loader is not None, "a run is measured on validation images"
     val_samples = manifest.subset("val")
     test_samples = manifest.subset("test") if state == "done" else ()
@@ -69,12 +59,14 @@ def finalize(
             if test_samples
             else None
         )
-        validation = task.metrics(val)
-        tested = task.metrics(test) if test else None
-        train = _on_training_images(trainer, manifest)
+        # Thresholds and the like travel with the model.
+        task = classifier.task = task.tuned(val)
+        validation = measured(task, val)
+        tested = measured(task, test) if test else None
+        trained = measured(task, _on_training_images(trainer, manifest))
     classifier.save(run.model)
     outputs = [("val", val_samples, val)] + ([("test", test_samples, test)] if test else [])
-    _write_predictions(run.predictions, task.classes, outputs)
+    _write_predictions(run.predictions, task, outputs)
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
     results_compared = len(trainer.position.scores) + trainer.position.solved
@@ -86,23 +78,25 @@ def finalize(
         "run": str(run.folder),
         "backbone": classifier.backbone.name,
         "strategy": trainer.plan.strategy,
-        "classes": list(task.classes),
+        "task": task.name,
+        "metric": task.metric,
+        "classes": list(manifest.classes),
         "plan": plan,
         "train_images": len(manifest.subset("train")),
         "val_images": len(val_samples),
         "test_images": len(manifest.subset("test")),
         "val_distinct_images": validation["distinct_images"],
         "test_distinct_images": tested and tested["distinct_images"],
-        "val_accuracy": validation["accuracy"],
+        f"val_{score_key(task.metric)}": validation[task.metric],
         "val_interval": validation["interval"],
-        "test_accuracy": tested and tested["accuracy"],
+        f"test_{score_key(task.metric)}": tested and tested[task.metric],
         "test_interval": tested and tested["interval"],
         "selected_on": "validation" if results_compared > 1 else None,
         "best_epoch": best.epoch,
         "probe": trainer.position.probe,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
-        "diagnosis": diagnose(_tally(train), _tally(val), classes=task.outputs),
+        "diagnosis": task.diagnose(trained, validation),
         "batch_norm": trainer.plan.batch_norm,
         "set_aside": len(manifest.set_aside),
         "warnings": list(warnings),
@@ -118,6 +112,11 @@ def finalize(
     )
     write_report(run.folder)
     return result
+
+
+def measured(task: Task, outputs: Outputs) -> dict[str, Any]:
+    """Return a task's metrics, and which task and score they are of."""
+    return {"task": task.name, "metric": task.metric, **task.metrics(outputs)}
 
 
 def _checked(outputs: Outputs, samples: Sequence[Sample]) -> Outputs:
@@ -147,43 +146,22 @@ def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
     return _checked(run_over(trainer.model, loader), chosen)
 
 
-def _tally(outputs: Outputs) -> Tally:
-    right = outputs.values.argmax(dim=1) == outputs.targets
-    return Tally.of(right.tolist(), outputs.identities)
-
-
 def _write_predictions(
-    path: Path,
-    classes: Sequence[str],
-    outputs: Sequence[tuple[str, Sequence[Sample], Outputs]],
+    path: Path, task: Task, outputs: Sequence[tuple[str, Sequence[Sample], Outputs]]
 ) -> None:
     """Write `predictions.csv`: per image of validation and test what was predicted.
 
-    Names are written as `to_cell` has them. With the probability of each class, or, of more than
-    100, of the five most probable ones.
+    Names are written as `to_cell` has them; which columns there are is the task's.
     """
-    many = len(classes) > DENSE_CLASSES
-    shares = [f"{what} {rank}" for rank in range(1, TOP + 1) for what in ("class", "p")]
-    head = ["path", "split", "label", "prediction", "confidence", "correct"]
     # File names need not be valid text: their bytes are written as they are.
     with (
         atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow([*head, *(shares if many else (f"p({to_cell(name)})" for name in classes))])
-        for split, samples, output in outputs:
-            rows = (row for part in torch.split(output.values, 1024) for row in probabilities(part))
+        for number, (split, samples, output) in enumerate(outputs):
+            columns, *rows = task.table(samples, output.values)
+            if not number:
+                writer.writerow(["path", "split", *columns])
             for sample, row in zip(samples, rows, strict=True):
-                best = int(row.argmax())
-                names = [sample.path, split, sample.label, classes[best]]
-                facts = [float(row[best]), classes[best] == sample.label]
-                each = _top(row, classes) if many else row.tolist()
-                writer.writerow([*map(to_cell, names), *facts, *each])
-
-
-def _top(row: Tensor, classes: Sequence[str]) -> list[str | float]:
-    """Return the most probable classes, each followed by its probability."""
-    values, order = row.sort(descending=True, stable=True)
-    named = zip(order[:TOP].tolist(), values[:TOP].tolist(), strict=True)
-    return [cell for index, value in named for cell in (to_cell(classes[index]), value)]
+                writer.writerow([to_cell(sample.path), split, *row])

@@ -1,4 +1,4 @@
-"""`graft fit`: a folder of images in, a trained and honest classifier out."""
+"""`graft fit`: a folder or table of images in, a trained and honest model out."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from graft.plugins import OBJECTIVES
 from graft.report.html import write_report
 from graft.run import Run, next_folder
 from graft.strategies import Plan
+from graft.tasks import Task
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
 from graft.workflows.finalize import finalize
@@ -36,6 +37,7 @@ from graft.workflows.prepare import (
     backbone_spec,
     choose_objective,
     choose_plan,
+    choose_task,
     graft_head,
     head_record,
     open_backbone,
@@ -78,7 +80,9 @@ def fit(
     """Adapt a pre-trained backbone to a folder of images.
 
     Args:
-        data: `train/val[/test]/<class>/…`, flat `<class>/…`, or a CSV with `path,label[,split]`.
+        data: `train/val[/test]/<class>/…`, flat `<class>/…`, or a CSV with `path` and `label`,
+            `labels`, a column of 0 and 1 for each label, or `value`, and perhaps `split`. It says
+            what the task is: classification, multilabel or regression.
         out: The run folder, new or empty; None takes the next free one below `runs/`.
         config: A recipe file; `RUN/recipe.yaml` repeats that run.
         sets: `"training.lr=0.01"` strings, as `--set` takes them.
@@ -149,8 +153,10 @@ def plan_only(
     backbone = backbone_spec(recipe).on_meta()
     plan = choose_plan(recipe, backbone)
     manifest, warnings = read()
-    classifier = graft_head(recipe, backbone, manifest.classes)
+    task = choose_task(recipe, manifest)
+    classifier = graft_head(recipe, backbone, task)
     return {
+        "task": task.name,
         "backbone": backbone.name,
         "choice": choice and choice.message,
         "strategy": plan.strategy,
@@ -195,6 +201,7 @@ class _Job:
     recipe: Recipe
     backbone: Backbone
     plan: Plan
+    task: Task
     manifest: Manifest
     warnings: list[str]
     resume: bool
@@ -223,6 +230,7 @@ def _start(
     spec = backbone_spec(recipe)
     plan = choose_plan(recipe, spec.on_meta())
     manifest, warnings = read()
+    task = choose_task(recipe, manifest)
     if choice is not None and choice.fallback:
         warnings = [choice.message, *warnings]
     backbone = open_backbone(recipe, spec)
@@ -239,7 +247,7 @@ def _start(
         manifest.save(run.manifest)
 
     with new_run(out, seed=recipe.seed, write=write) as run:
-        yield _Job(run, recipe, backbone, plan, manifest, warnings, resume=False)
+        yield _Job(run, recipe, backbone, plan, task, manifest, warnings, resume=False)
 
 
 def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stopwatch) -> _Job:
@@ -258,7 +266,8 @@ def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stop
             require_unchanged(manifest)
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
     backbone = open_backbone(recipe)
-    return _Job(run, recipe, backbone, choose_plan(recipe, backbone), manifest, warnings, True)
+    plan, task = choose_plan(recipe, backbone), choose_task(recipe, manifest)
+    return _Job(run, recipe, backbone, plan, task, manifest, warnings, resume=True)
 
 
 def _difference(recorded: Recipe, wanted: Recipe) -> str:
@@ -304,7 +313,7 @@ def _trainer(
     job: _Job, cache: FeatureCache, callbacks: Sequence[Callback], watch: Stopwatch
 ) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
-    classifier = graft_head(recipe, job.backbone, manifest.classes)
+    classifier = graft_head(recipe, job.backbone, job.task)
     images, val_images = manifest.subset("train"), manifest.subset("val")
     preprocess = job.backbone.preprocess
     pixels = cache.images([*images, *val_images], preprocess, looks=job.plan.epochs)

@@ -14,13 +14,14 @@ from graft.config import Recipe
 from graft.data.check import check
 from graft.data.manifest import Manifest, Sample, assign_splits
 from graft.data.scan import scan
+from graft.data.target import CLASSIFICATION, COLUMNS, MULTILABEL, REGRESSION
 from graft.download import staying_offline
 from graft.errors import RecipeError
 from graft.heads import HeadRecord, MLPOptions, build_head
-from graft.model import Classifier
+from graft.model import Model, make_model
 from graft.plugins import HEADS, OBJECTIVES
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
-from graft.tasks import Objective, Task
+from graft.tasks import Objective, Task, table_of, task_of
 from graft.training import learning_rate
 
 
@@ -39,7 +40,8 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     """
     assert recipe.data.path is not None, "asked for before"
     with staying_offline(recipe.offline):
-        scanned = scan(recipe.data.path, check=thorough)
+        scanned = scan(recipe.data.path, check=thorough, task=table_of(recipe.data.task))
+    refuse_other_task(scanned, recipe.data.task)
     manifest = assign_splits(
         scanned,
         val_fraction=recipe.data.val_fraction,
@@ -83,6 +85,40 @@ def open_backbone(recipe: Recipe, spec: BackboneSpec | None = None) -> Backbone:
         return spec.load(seed=recipe.seed)
 
 
+def choose_task(recipe: Recipe, manifest: Manifest) -> Task:
+    """Return the task that the images' table says, with their classes, labels or numbers.
+
+    Raises:
+        RecipeError: The recipe asks for another task, or has options that mean nothing for it.
+    """
+    refuse_other_task(manifest, recipe.data.task)
+    task = task_of(manifest, recipe.data.task)
+    task.objective(recipe.training, manifest.subset("train"))  # refuses options, says nothing else
+    return task
+
+
+def refuse_other_task(manifest: Manifest, wanted: str | None) -> None:
+    """Refuse images whose table or folders are of another task than the one asked for.
+
+    Raises:
+        RecipeError: They are.
+    """
+    reads = table_of(wanted)
+    if reads not in (None, manifest.task):
+        raise RecipeError(
+            f"--task {wanted} was asked for, and '{manifest.root}' has {_SAYS[manifest.task]}.",
+            f"For {wanted}, give a CSV with the columns path and {COLUMNS.get(str(reads), 'label')}"
+            f"; or leave --task out for {manifest.task}.",
+        )
+
+
+_SAYS = {
+    CLASSIFICATION: "a class for each image",
+    MULTILABEL: "several labels for each image",
+    REGRESSION: "a number for each image",
+}
+
+
 def head_record(recipe: Recipe, width: int, outputs: int, dropout: float) -> dict[str, Any]:
     """Return what builds the recipe's head, read by the schema that the head declares.
 
@@ -118,11 +154,11 @@ def head_record(recipe: Recipe, width: int, outputs: int, dropout: float) -> dic
     return read
 
 
-def graft_head(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...]) -> Classifier:
+def graft_head(recipe: Recipe, backbone: Backbone, task: Task) -> Model:
     """Put the recipe's head on a backbone; its random start follows from the seed."""
-    record = head_record(recipe, backbone.width, len(classes), backbone.head_dropout)
+    record = head_record(recipe, backbone.width, task.outputs, backbone.head_dropout)
     device = next(backbone.module.parameters()).device
-    return Classifier(backbone, build_head(record, seed=recipe.seed).to(device), classes)
+    return make_model(backbone, build_head(record, seed=recipe.seed).to(device), task)
 
 
 def choose_objective(recipe: Recipe, task: Task, train: Sequence[Sample]) -> Objective | None:
