@@ -15,6 +15,7 @@ from graft.heads.cosine import CosineHead
 from graft.heads.linear import LinearHead
 from graft.heads.mlp import MLPHead
 from graft.model import Classifier
+from graft.tasks import Classification
 from graft.workflows.fit import fit, plan_only
 from graft.workflows.prepare import choose_plan, graft_head
 from tests.backbones import hugging_face
@@ -29,7 +30,7 @@ def test_the_recipes_head_is_grafted(head: str, kind: type) -> None:
     recipe = resolve({**RANDOM, "head": head, "dropout": 0.25})
     backbone = load_backbone("squeezenet1_1", pretrained=False, image_size=32)
 
-    classifier = graft_head(recipe, backbone, ("ants", "bees"))
+    classifier = graft_head(recipe, backbone, Classification(("ants", "bees")))
 
     assert isinstance(classifier.head, kind)
     assert classifier.head.record()["dropout"] == 0.25
