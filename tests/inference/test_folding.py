@@ -20,8 +20,6 @@ from graft.inference.pairs import Pair, is_normalisation
 from tests.backbones import hugging_face
 from tests.inference.networks import BLOCKS, WIDTH, build, conv, norm, randomise
 
-pytestmark = pytest.mark.numeric
-
 FAMILIES = {
     "densenet121": 64,
     "efficientnet_b0": 64,
@@ -60,6 +58,7 @@ def agrees(network: nn.Module, folded: Folded, batch: Tensor) -> bool:
     return close(copy.deepcopy(network).eval()(batch), folded.module(batch))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("block", BLOCKS)
 def test_what_can_be_folded_is_and_nothing_else(block: str) -> None:
     network, count = build([block])
@@ -71,6 +70,7 @@ def test_what_can_be_folded_is_and_nothing_else(block: str) -> None:
     assert agrees(network, folded, images())
 
 
+@pytest.mark.numeric
 @given(
     st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=5),
     st.integers(0, 1000),
@@ -87,6 +87,7 @@ def test_any_network_folded_is_equal(blocks: list[str], seed: int, training: boo
     assert agrees(network, folded, images(3, 6))
 
 
+@pytest.mark.numeric
 @given(
     st.integers(1, 3),
     st.booleans(),
@@ -113,6 +114,7 @@ def test_folded_weights_do_what_both_layers_did(
     torch.testing.assert_close(layer(batch), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.numeric
 def test_a_linear_layer_takes_its_normalisation_too() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(4 * WIDTH, 5), nn.BatchNorm1d(5), nn.Tanh())
     randomise(network)
@@ -123,6 +125,7 @@ def test_a_linear_layer_takes_its_normalisation_too() -> None:
     assert agrees(network, folded, images(side=2))
 
 
+@pytest.mark.numeric
 def test_a_linear_layer_over_tokens_does_not() -> None:
     # Its outputs lie along the last dimension, and the normalisation's channels along the second.
     class Tokens(nn.Module):
@@ -226,6 +229,7 @@ DEFECTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_copy_that_differs_is_not_used(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build(["plain" if defect == "eps forgotten" else "output used twice"])[0][0]
@@ -251,6 +255,7 @@ class Wayward(nn.Module):
         return normal if batch.std() > 0.5 else self.dark(made, normal)
 
 
+@pytest.mark.numeric
 def test_the_proof_is_on_the_real_images() -> None:
     network = randomise(Wayward(lambda made, normal: normal + made))
 

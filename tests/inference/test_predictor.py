@@ -24,8 +24,6 @@ from graft.inference import Predictor, Unreadable, run
 from graft.model import Classifier
 from tests.inference.networks import randomise
 
-pytestmark = pytest.mark.numeric
-
 SIDE = 32
 
 
@@ -44,6 +42,7 @@ def photos(make_photo: Callable) -> list[Any]:
     return [make_photo(seed=seed) for seed in range(11)]
 
 
+@pytest.mark.numeric
 def test_one_number_alone_in_a_folder_in_validation_and_by_the_model(
     model: Classifier, photos: list[Any]
 ) -> None:
