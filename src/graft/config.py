@@ -244,6 +244,10 @@ class Recipe(Section):
         None, description="folder that keeps what frozen layers made of images, or off"
     )
     out: str | None = Field(None, description="run folder; must not exist yet")
+    objects: dict[str, str] = Field(
+        default_factory=dict,
+        description="parts that were given to graft.fit as Python objects, which no file describes",
+    )
     offline: bool = Field(False, description="ask nothing of the network; use what is cached")
 
     @model_validator(mode="after")

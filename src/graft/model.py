@@ -331,7 +331,7 @@ class Classifier(Model):
 
 
 def make_model(backbone: Backbone, head: nn.Module, task: Task) -> Model:
-    """Return a `Classifier` where the task is classification, else a `Model`."""
+    """Return a `Classifier` where the task is classification itself, else a `Model`."""
     if type(task) is Classification:
         return Classifier(backbone, head, task.classes)
     return Model(backbone, head, task)

@@ -105,7 +105,7 @@ def test_the_freeze_audit_fails_a_run_whose_frozen_statistics_drift(make_trainer
 
     def forgetful(classifier, plan, phase):
         module_apply(classifier, plan, phase)
-        classifier.train()  # the defect: requires_grad alone does not freeze BatchNorm
+        classifier.body.train()  # the defect: requires_grad alone does not freeze BatchNorm
 
     module_apply = module.apply_phase
     monkeypatch.setattr(module, "apply_phase", forgetful)
@@ -404,7 +404,7 @@ def test_the_metrics_have_a_line_per_epoch_with_the_keys_of_the_design(make_trai
     assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
     keys = {"phase", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "best"}
     assert all(keys <= set(line) for line in lines[1:])
-    assert lines[0]["probe"]["strength"] > 0
+    assert lines[0]["probe"]["C"] > 0
     json.dumps(lines, allow_nan=False)
 
 

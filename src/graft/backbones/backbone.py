@@ -197,6 +197,28 @@ class Backbone:
 
         return rebuild(record, state)
 
+    @classmethod
+    def from_module(cls, network: nn.Module, preprocess: Preprocess | None = None) -> Backbone:
+        """Make a backbone of a network of your own by tracing it; the network stays as it is.
+
+        Args:
+            network: Images (N, channels, H, W) to logits (N, classes), with one classifier layer.
+            preprocess: The images that it expects; None means ImageNet's usual ones: 224 x 224
+                pixels cut from the middle of 256, with ImageNet's means and deviations.
+
+        Raises:
+            BackboneError: There is no single classifier layer, or the stages cannot be found.
+
+        Example:
+            >>> import torchvision
+            >>> backbone = Backbone.from_module(torchvision.models.resnet18())
+            >>> backbone.name, len(backbone.stages), backbone.width
+            ('python:ResNet', 5, 512)
+        """
+        from graft.backbones.load import from_module
+
+        return from_module(network, preprocess)
+
 
 def _opens(stage: Stage, path: str) -> bool:
     """Whether `stage` begins exactly where the module at `path` begins."""

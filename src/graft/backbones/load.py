@@ -237,6 +237,32 @@ def rebuild(
     return backbone
 
 
+PYTHON = "python"
+"""What stands for the provider of a network that was given as an object."""
+
+
+def from_module(network: nn.Module, preprocess: Preprocess | None) -> Backbone:
+    """Return a backbone made of a copy of a network; see `Backbone.from_module`."""
+    module = copy.deepcopy(network).eval()
+    preprocess = preprocess or Preprocess(224, resize=256)
+    parts, original = analyze(module, preprocess), copy.deepcopy(module).to("meta")
+    remove(module, parts.classifier.removed)
+    kind = type(network)
+    return Backbone(
+        name=f"{PYTHON}:{kind.__name__}",
+        module=module,
+        stages=parts.stages,
+        width=parts.classifier.width,
+        preprocess=preprocess,
+        head_dropout=parts.classifier.dropout,
+        provenance=Provenance(PYTHON),
+        architecture={"class": f"{kind.__module__}.{kind.__qualname__}"},
+        removed=parts.classifier.removed,
+        input_layers=parts.input_layers,
+        original=original,
+    )
+
+
 def plain_network(backbone: Backbone, weight: Tensor, bias: Tensor) -> nn.Module:
     """Return a copy of a backbone as its own library has it, with a classifier layer, in eval mode.
 

@@ -35,6 +35,7 @@ from graft.model_folder import (
     read_facts,
     write_facts,
 )
+from graft.plugins import BACKBONES
 from graft.structured import shown
 
 BODY, HEAD = "body.", "head."
@@ -111,6 +112,14 @@ def read_saved(name: str | os.PathLike[str]) -> Saved:
     """
     folder = model_folder(name)
     facts = read_facts(folder)
+    owner = facts["backbone"]["name"].partition(":")[0]
+    if owner not in available():
+        raise DataError(
+            f"The backbone of '{folder}' is {shown(facts['backbone']['name'])}, and no installed "
+            f"package registers a provider {shown(owner)}.",
+            f"Install or write one under the entry point group '{BACKBONES.group}', or load "
+            "model.safetensors into the network itself.",
+        )
     weights = folder / "model.safetensors"
     try:
         stored = read_header(weights)

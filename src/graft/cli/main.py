@@ -24,8 +24,8 @@ _PANELS = {
     "strategy": "Strategy",
     "training": "Training",
 }
-_ELSEWHERE = {"path", "out"}
-"""Options that a verb declares itself, as an argument or in its own words."""
+_ELSEWHERE = {"path", "out", "objects"}
+"""Options that a verb declares itself, or that only Python can give."""
 
 
 def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:

@@ -10,6 +10,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name
 from graft.cache.feature_cache import FeatureCache
@@ -18,6 +20,7 @@ from graft.data.augment import augmentation
 from graft.data.check import check
 from graft.data.loader import Loader
 from graft.data.manifest import Manifest
+from graft.data.preprocess import Preprocess
 from graft.data.read import require_unchanged
 from graft.data.scan import locate
 from graft.errors import RecipeError
@@ -28,12 +31,13 @@ from graft.plugins import OBJECTIVES
 from graft.report.html import write_report
 from graft.run import Run, next_folder
 from graft.strategies import Plan
-from graft.tasks import Task
+from graft.tasks import Objective, Task
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
 from graft.workflows.finalize import finalize
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
+    Objects,
     backbone_spec,
     choose_objective,
     choose_plan,
@@ -41,7 +45,9 @@ from graft.workflows.prepare import (
     graft_head,
     head_record,
     open_backbone,
+    plan_flags,
     read_images,
+    unregistered,
 )
 from graft.zoo.choose import resolve_backbone
 
@@ -75,6 +81,12 @@ def fit(
     resume: bool = False,
     explain: bool = False,
     callbacks: Sequence[Callback] = (),
+    backbone: str | Backbone | nn.Module | None = None,
+    preprocess: Preprocess | None = None,
+    head: str | nn.Module | Callable[[int, int], nn.Module] | None = None,
+    task: str | Task | None = None,
+    plan: Plan | None = None,
+    objective: str | Objective | None = None,
     **overrides: Any,
 ) -> Fit:
     """Adapt a pre-trained backbone to a folder of images.
@@ -91,10 +103,20 @@ def fit(
             had never stopped. A run that is done is returned as it is.
         explain: Say what is cached where, and why.
         callbacks: Called with the progress; see `graft.Callback`.
-        overrides: Any option of the recipe by its flag name: `backbone="resnet18"`,
-            `strategy="full"`, `epochs=5`, `lr=1e-3`, `seed=0`, … See `graft.config`. Without a
-            backbone the best that is available here is taken, and recorded in the run's recipe;
-            see `graft.zoo.choose`.
+        backbone: A name ("resnet18"), a `Backbone`, or a network from images to logits, of which
+            a backbone is made by tracing (`Backbone.from_module`). None takes the best that is
+            available here, and records it in the run's recipe; see `graft.zoo.choose`.
+        preprocess: The images that such a network expects; None means ImageNet's usual ones.
+        head: A name ("mlp"), a module with `record()` (see `graft.heads.Head`), or a function
+            `(width, outputs) -> module`.
+        task: A name, or a `Task`; None takes what the images' table says.
+        plan: A `Plan` in place of strategy and epochs.
+        objective: A name, or an `Objective`; None takes the task's own.
+        overrides: Any other option of the recipe by its flag name: `strategy="full"`, `epochs=5`,
+            `lr=1e-3`, `seed=0`, … See `graft.config`.
+
+    Objects are copied where the run trains them. The recipe keeps what each one was, with the hash
+    of its numbers, so that a repeated or resumed run asks for the same ones.
 
     Raises:
         RecipeError: Options that cannot be meant, or an `out` that already holds a run.
@@ -110,10 +132,21 @@ def fit(
         'ants'
     """
     watch, message = Stopwatch(), partial(notify, callbacks, "on_message")
-    flags = {"path": None if data is None else os.fspath(data), **overrides}
+    objects, names = Objects.divide(
+        backbone=backbone,
+        preprocess=preprocess,
+        head=head,
+        task=task,
+        plan=plan,
+        objective=objective,
+    )
+    flags = {"path": None if data is None else os.fspath(data), **overrides, **names}
+    if plan is not None:
+        flags |= plan_flags(plan, overrides)
     if not resume:
         recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
-        with _start(recipe, out, watch, message) as job:
+        recipe = objects.into(recipe, replaced=names)
+        with _start(recipe, objects, out, watch, message) as job:
             return _carry_out(job, callbacks, watch, explain)
     if out is None or config is not None:
         raise RecipeError(
@@ -121,7 +154,7 @@ def fit(
             "Write `graft fit --resume --out RUN`, without --config.",
         )
     with resumed_run(out, "fit") as run:
-        job = _reopen(run, flags, sets, watch)
+        job = _reopen(run, objects, flags, sets, watch)
         state = run.state()
         if state["state"] != "done":
             return _carry_out(job, callbacks, watch, explain)
@@ -199,6 +232,7 @@ class _Job:
 
     run: Run
     recipe: Recipe
+    objects: Objects
     backbone: Backbone
     plan: Plan
     task: Task
@@ -210,6 +244,7 @@ class _Job:
 @contextlib.contextmanager
 def _start(
     recipe: Recipe,
+    objects: Objects,
     out: str | os.PathLike[str] | None,
     watch: Stopwatch,
     message: Callable[[str], None],
@@ -224,13 +259,15 @@ def _start(
         with watch("data"):
             return read_images(recipe)
 
-    recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable))
+    choice = None
+    if objects.backbone is None:
+        recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable))
     if choice is not None and not choice.fallback:
         message(choice.message)
-    spec = backbone_spec(recipe)
-    plan = choose_plan(recipe, spec.on_meta())
+    spec = backbone_spec(recipe, objects)
+    plan = choose_plan(recipe, spec.on_meta(), objects)
     manifest, warnings = read()
-    task = choose_task(recipe, manifest)
+    task = choose_task(recipe, manifest, objects)
     if choice is not None and choice.fallback:
         warnings = [choice.message, *warnings]
     backbone = open_backbone(recipe, spec)
@@ -240,19 +277,26 @@ def _start(
     )
     if out is None:
         assert recipe.data.path is not None, "complete() asked for it"
-        out = next_folder(recipe.data.path, recipe.backbone.name or "", plan.strategy)
+        out = next_folder(recipe.data.path, recipe.backbone.name or backbone.name, plan.strategy)
 
     def write(run: Run) -> None:
         write_yaml(recipe, run.recipe)
         manifest.save(run.manifest)
 
     with new_run(out, seed=recipe.seed, write=write) as run:
-        yield _Job(run, recipe, backbone, plan, task, manifest, warnings, resume=False)
+        yield _Job(run, recipe, objects, backbone, plan, task, manifest, warnings, resume=False)
 
 
-def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stopwatch) -> _Job:
-    """Prepare to continue a run with its own recipe and its own split."""
+def _reopen(
+    run: Run, objects: Objects, flags: Mapping[str, Any], sets: Sequence[str], watch: Stopwatch
+) -> _Job:
+    """Prepare to continue a run with its own recipe, its own split, and the same objects."""
     recipe = resolve(config=run.recipe)
+    if objects.into(recipe).objects != recipe.objects:
+        raise RecipeError(
+            f"The run in '{run.folder}' was started without {_surplus(recipe, objects)}=.",
+            "Leave it out to resume, or start a new run in another --out.",
+        )
     wanted = complete(resolve(flags, config=run.recipe, sets=sets))
     recipe = recipe.model_copy(update={name: getattr(wanted, name) for name in FREE_ON_RESUME})
     if wanted != recipe:
@@ -265,9 +309,13 @@ def _reopen(run: Run, flags: Mapping[str, Any], sets: Sequence[str], watch: Stop
         if run.state()["state"] != "done":
             require_unchanged(manifest)
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
-    backbone = open_backbone(recipe)
-    plan, task = choose_plan(recipe, backbone), choose_task(recipe, manifest)
-    return _Job(run, recipe, backbone, plan, task, manifest, warnings, resume=True)
+    backbone = open_backbone(recipe, objects=objects)
+    plan, task = choose_plan(recipe, backbone, objects), choose_task(recipe, manifest, objects)
+    return _Job(run, recipe, objects, backbone, plan, task, manifest, warnings, resume=True)
+
+
+def _surplus(recipe: Recipe, objects: Objects) -> str:
+    return next(name for name in objects.record() if name not in recipe.objects)
 
 
 def _difference(recorded: Recipe, wanted: Recipe) -> str:
@@ -290,11 +338,17 @@ def _carry_out(job: _Job, callbacks: Sequence[Callback], watch: Stopwatch, expla
     with recorded(run, "fit", message):
         for warning in job.warnings:
             message(warning)
+        # Two networks of the same weights may differ in their code, which no key can tell.
+        known = job.objects.backbone is None or isinstance(job.objects.backbone, Backbone)
         cache = FeatureCache.at(
-            feature_cache(job.recipe.cache),
+            feature_cache(job.recipe.cache if known else "off"),
             on_decision=(lambda kept: message(str(kept))) if explain else None,
         )
         trainer = _trainer(job, cache, callbacks, watch)
+        missing = unregistered(trainer.model)
+        if missing:
+            job.warnings.append(missing)
+            message(missing)
         try:
             trainer.train()
         except KeyboardInterrupt:
@@ -313,7 +367,7 @@ def _trainer(
     job: _Job, cache: FeatureCache, callbacks: Sequence[Callback], watch: Stopwatch
 ) -> Trainer:
     recipe, manifest = job.recipe, job.manifest
-    classifier = graft_head(recipe, job.backbone, job.task)
+    classifier = graft_head(recipe, job.backbone, job.task, job.objects)
     images, val_images = manifest.subset("train"), manifest.subset("val")
     preprocess = job.backbone.preprocess
     pixels = cache.images([*images, *val_images], preprocess, looks=job.plan.epochs)
@@ -334,7 +388,7 @@ def _trainer(
         train,
         classifier.loader(val_images, workers=recipe.workers, pixels=pixels),
         options=recipe.training,
-        objective=choose_objective(recipe, classifier.task, images),
+        objective=choose_objective(recipe, job.task, images, job.objects),
         cache=cache,
         seed=recipe.seed,
         device=recipe.device,

@@ -2,27 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from pydantic import ValidationError
+from torch import nn
 
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import BackboneSpec, specify_backbone
 from graft.config import Recipe
 from graft.data.check import check
 from graft.data.manifest import Manifest, Sample, assign_splits
+from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.data.target import CLASSIFICATION, COLUMNS, MULTILABEL, REGRESSION
 from graft.download import staying_offline
 from graft.errors import RecipeError
 from graft.heads import HeadRecord, MLPOptions, build_head
+from graft.heads.linear import LinearHead
 from graft.model import Model, make_model
-from graft.plugins import HEADS, OBJECTIVES
+from graft.plugins import BACKBONES, HEADS, OBJECTIVES, TASKS
 from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
 from graft.tasks import Objective, Task, table_of, task_of
 from graft.training import learning_rate
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Parts of a run that `graft.fit` was given as objects, which a recipe can only name.
+
+    A recipe keeps of each what it is and, where it holds numbers, their hash. Whoever repeats or
+    resumes the run gives the same ones again.
+
+    Args:
+        backbone: A backbone, or a network of which one is made.
+        preprocess: The images that such a network expects; None means ImageNet's usual ones.
+        head: A module, or a function `(width, outputs) -> module`.
+        task: What the network owes each image.
+        plan: Which stages learn when.
+        objective: What is minimised.
+    """
+
+    backbone: Backbone | nn.Module | None = None
+    preprocess: Preprocess | None = None
+    head: nn.Module | Callable[[int, int], nn.Module] | None = None
+    task: Task | None = None
+    plan: Plan | None = None
+    objective: Objective | None = None
+
+    @classmethod
+    def divide(cls, **parts: Any) -> tuple[Objects, dict[str, str]]:
+        """Divide parts into objects and names for the recipe."""
+        names = {name: part for name, part in parts.items() if isinstance(part, str)}
+        return cls(**{name: part for name, part in parts.items() if name not in names}), names
+
+    def record(self) -> dict[str, str]:
+        """Return what a recipe keeps of each."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: _named(part) for name, part in given.items() if part is not None}
+
+    def into(self, recipe: Recipe, replaced: Collection[str] = ()) -> Recipe:
+        """Return the recipe with these objects in it.
+
+        Args:
+            recipe: Perhaps made with objects before.
+            replaced: Parts that were named instead.
+
+        Raises:
+            RecipeError: It was made with objects that are missing or others now, or options say
+                what an object says already.
+        """
+        given = self.record()
+        for name, wanted in recipe.objects.items():
+            if name not in replaced and given.get(name) != wanted:
+                now = f"is {given[name]} now" if name in given else "is missing"
+                raise RecipeError(
+                    f"The recipe was made with {name}={wanted}, an object, which {now}.",
+                    f"Call graft.fit(..., {name}=...) with the same object; no file describes it.",
+                )
+        data, backbone = recipe.data, recipe.backbone
+        if self.backbone is not None and (data.image_size, data.channels, backbone.weights) != (
+            None,
+            None,
+            None,
+        ):
+            raise RecipeError(
+                "A backbone that is an object has its weights and its images' size already.",
+                "Leave out weights, image_size and channels, or give preprocess=.",
+            )
+        if self.preprocess is not None and (
+            self.backbone is None or isinstance(self.backbone, Backbone)
+        ):
+            raise RecipeError(
+                "preprocess= belongs to backbone=<nn.Module>.", "Leave it out; backbones have one."
+            )
+        return recipe.model_copy(update={"objects": given})
+
+    @property
+    def solvable(self) -> bool | None:
+        """Whether the head can be solved; None where the recipe names the head."""
+        if self.head is None:
+            return None
+        return isinstance(self.head, LinearHead) or self.head is LinearHead
+
+    def open_backbone(self) -> Backbone | None:
+        """Return a copy of the given backbone, which the run may train."""
+        if isinstance(self.backbone, Backbone):
+            return copy.deepcopy(self.backbone)
+        if self.backbone is not None:
+            return Backbone.from_module(self.backbone, self.preprocess)
+        return None
+
+    def make_head(self, width: int, outputs: int) -> nn.Module | None:
+        """Return a copy of the given head, or what the given function makes.
+
+        Raises:
+            RecipeError: It is no head for so many features and outputs.
+        """
+        if self.head is None:
+            return None
+        if isinstance(self.head, nn.Module):
+            head: Any = copy.deepcopy(self.head)
+        else:
+            head = self.head(width, outputs)
+        if not isinstance(head, nn.Module) or not hasattr(head, "record"):
+            raise RecipeError(
+                f"head={_named(self.head)} is not a module with a method `record()`.",
+                "See `graft.heads.Head`.",
+            )
+        record = cast("Any", head).record()
+        if (record.get("width"), record.get("classes")) != (width, outputs):
+            raise RecipeError(
+                f"head={_named(self.head)} takes {record.get('width')} features and gives "
+                f"{record.get('classes')} outputs; {width} and {outputs} were expected.",
+                "Give a function (width, outputs) -> module.",
+            )
+        if record.get("kind") in HEADS and not isinstance(head, HEADS[record["kind"]]):
+            raise RecipeError(
+                f"head={_named(self.head)} calls itself '{record['kind']}', which is another head.",
+                "Give it a kind of its own in `record()`.",
+            )
+        return head
+
+
+def _named(part: object) -> str:
+    """Say what an object is; where it holds numbers, with their hash."""
+    network = part.module if isinstance(part, Backbone) else part
+    kind = (
+        network if isinstance(network, type) or hasattr(network, "__qualname__") else type(network)
+    )
+    name = f"{kind.__module__}.{getattr(kind, '__qualname__', type(kind).__name__)}"
+    if isinstance(network, nn.Module):
+        digest = hashlib.sha256()
+        for key, tensor in network.state_dict().items():
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(part, Plan | Preprocess | Task):
+        digest = hashlib.sha256(repr(part).encode())
+    else:
+        return name
+    return f"{name} ({digest.hexdigest()[:12]})"
+
+
+def unregistered(model: Model) -> str | None:
+    """Say what of a model no installed package registers, so that its folder cannot be loaded."""
+    head = cast("Any", model.head).record().get("kind")
+    parts = (
+        (HEADS, head),
+        (TASKS, model.task.name),
+        (BACKBONES, model.backbone.provenance.provider),
+    )
+    for registry, name in parts:
+        if name not in registry:
+            return (
+                f"The {registry.what} '{name}' is registered by no installed package, so "
+                "graft.load and graft predict cannot read this run's model. Put it under the entry "
+                f"point group '{registry.group}'."
+            )
+    return None
 
 
 def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, list[str]]:
@@ -51,12 +213,28 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
     return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
 
 
-def backbone_spec(recipe: Recipe) -> BackboneSpec:
-    """Find out all about the recipe's backbone but its weights.
+@dataclass
+class _GivenSpec:
+    """A backbone that is there already."""
+
+    backbone: Backbone
+
+    def on_meta(self) -> Backbone:
+        return replace(self.backbone, module=copy.deepcopy(self.backbone.module).to("meta"))
+
+    def load(self, *, seed: int = 0) -> Backbone:
+        return self.backbone
+
+
+def backbone_spec(recipe: Recipe, objects: Objects | None = None) -> BackboneSpec:
+    """Find out all about the recipe's backbone, or a given one, but its weights.
 
     Raises:
         BackboneError: Unknown name, or a network that cannot be used.
     """
+    given = objects.open_backbone() if objects else None
+    if given is not None:
+        return _GivenSpec(given)
     name, weights = recipe.backbone.name, recipe.backbone.weights
     assert name is not None, "chosen before, by `resolve_backbone`"
     with staying_offline(recipe.offline):
@@ -69,30 +247,33 @@ def backbone_spec(recipe: Recipe) -> BackboneSpec:
         )
 
 
-def open_backbone(recipe: Recipe, spec: BackboneSpec | None = None) -> Backbone:
+def open_backbone(
+    recipe: Recipe, spec: BackboneSpec | None = None, objects: Objects | None = None
+) -> Backbone:
     """Load the recipe's backbone.
 
     Args:
         recipe: Names it.
         spec: What `backbone_spec` found out about it, if that was asked before.
+        objects: May hold the backbone in its place.
 
     Raises:
         BackboneError: Unknown name, or weights that do not fit.
         ResourceError: The weights could not be fetched.
     """
-    spec = spec or backbone_spec(recipe)
+    spec = spec or backbone_spec(recipe, objects)
     with staying_offline(recipe.offline):
         return spec.load(seed=recipe.seed)
 
 
-def choose_task(recipe: Recipe, manifest: Manifest) -> Task:
-    """Return the task that the images' table says, with their classes, labels or numbers.
+def choose_task(recipe: Recipe, manifest: Manifest, objects: Objects | None = None) -> Task:
+    """Return a given task, or the one that the images' table says with its classes and labels.
 
     Raises:
         RecipeError: The recipe asks for another task, or has options that mean nothing for it.
     """
     refuse_other_task(manifest, recipe.data.task)
-    task = task_of(manifest, recipe.data.task)
+    task = (objects and objects.task) or task_of(manifest, recipe.data.task)
     task.objective(recipe.training, manifest.subset("train"))  # refuses options, says nothing else
     return task
 
@@ -117,6 +298,19 @@ _SAYS = {
     MULTILABEL: "several labels for each image",
     REGRESSION: "a number for each image",
 }
+
+
+def plan_flags(plan: Plan, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a given plan says of the recipe.
+
+    Raises:
+        RecipeError: The options say it as well.
+    """
+    says = {"strategy": plan.strategy, "epochs": plan.epochs}
+    for name in says:
+        if overrides.get(name) is not None:
+            raise RecipeError(f"A plan was given, and it says the {name}.", f"Leave out {name}=.")
+    return says
 
 
 def head_record(recipe: Recipe, width: int, outputs: int, dropout: float) -> dict[str, Any]:
@@ -154,27 +348,50 @@ def head_record(recipe: Recipe, width: int, outputs: int, dropout: float) -> dic
     return read
 
 
-def graft_head(recipe: Recipe, backbone: Backbone, task: Task) -> Model:
-    """Put the recipe's head on a backbone; its random start follows from the seed."""
-    record = head_record(recipe, backbone.width, task.outputs, backbone.head_dropout)
+def graft_head(
+    recipe: Recipe, backbone: Backbone, task: Task, objects: Objects | None = None
+) -> Model:
+    """Put the recipe's head, or a given one, on a backbone; its random start follows the seed."""
     device = next(backbone.module.parameters()).device
-    return make_model(backbone, build_head(record, seed=recipe.seed).to(device), task)
+    head = objects.make_head(backbone.width, task.outputs) if objects else None
+    if head is None:
+        record = head_record(recipe, backbone.width, task.outputs, backbone.head_dropout)
+        head = build_head(record, seed=recipe.seed)
+    return make_model(backbone, head.to(device), task)
 
 
-def choose_objective(recipe: Recipe, task: Task, train: Sequence[Sample]) -> Objective | None:
-    """Return the objective that the recipe names; None where the task composes its own.
+def _fitting(plan: Plan, backbone: Backbone, solvable: bool) -> Plan:
+    stages = tuple(stage.name for stage in backbone.stages)
+    if plan.stages != stages:
+        raise RecipeError(
+            f"The plan is for the stages {', '.join(plan.stages)}, and '{backbone.name}' has "
+            f"{', '.join(stages)}.",
+            "Make it with graft.make_plan(strategy, [stage.name for stage in backbone.stages]).",
+        )
+    if not solvable and any(phase.method == "solve" for phase in plan.phases):
+        raise RecipeError(
+            "The plan solves the head, and only a linear head can be solved.",
+            'Make it with StrategyOptions(head_start="random"), or give a linear head.',
+        )
+    return plan
+
+
+def choose_objective(
+    recipe: Recipe, task: Task, train: Sequence[Sample], objects: Objects
+) -> Objective | None:
+    """Return the objective that is given or named; None where the task composes its own.
 
     Raises:
         RecipeError: It is not installed.
     """
     name = recipe.training.objective
-    if name is None:
-        return None
+    if objects.objective is not None or name is None:
+        return objects.objective
     return cast("Objective", OBJECTIVES.find(name)(task, recipe.training, train))
 
 
-def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
-    """Turn the recipe's strategy into a plan for this backbone.
+def choose_plan(recipe: Recipe, backbone: Backbone, objects: Objects | None = None) -> Plan:
+    """Turn the recipe's strategy into a plan for this backbone, or take a given one.
 
     Raises:
         RecipeError: Options that contradict one another.
@@ -182,7 +399,15 @@ def choose_plan(recipe: Recipe, backbone: Backbone) -> Plan:
     """
     section = recipe.strategy
     options = section.model_dump(exclude={"name"})
-    solvable = recipe.head.kind == "linear"
+    given = objects or Objects()
+    solvable = recipe.head.kind == "linear" if given.solvable is None else given.solvable
+    if given.plan is not None:
+        return _fitting(given.plan, backbone, solvable)
+    if section.head_start == "solve" and not solvable:
+        raise RecipeError(
+            "--head-start solve needs a linear head, and the given head is another.",
+            "Leave it out, or give a graft.LinearHead.",
+        )
     options["head_start"] = section.head_start or ("solve" if solvable else "random")
     if section.unfreeze_from is not None:
         options["unfreeze_from"] = backbone.stage_of(section.unfreeze_from).name
