@@ -9,11 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from safetensors.torch import save_file
-from torchvision import models
-
-from tests.workflows.conftest import write_photos
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,35 +24,15 @@ def blocks(language: str) -> list[str]:
     ]
 
 
-SHARED = Path(__file__).parents[2] / "shared"
-NETWORKS = ("mobilenet_v2", "squeezenet1_1")
-NAMED = ("ants/10308379_1b6c72e180.jpg", "bees/10870992_eebeeb3a12.jpg")
-"""Photographs that the documents name."""
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with the images and weights that the documents speak of, or others in their place.
-
-    Where the real ones are not beside the repository, images that are made here and random weights
-    show that the commands run, if not what they print.
-    """
+def place(shared, tmp_path_factory):
+    """A folder with the images and weights that the documents speak of."""
     folder = tmp_path_factory.mktemp("reader")
-    if SHARED.is_dir():
-        (folder / "hymenoptera").symlink_to(SHARED / "data/hymenoptera")
-        (folder / "flowers").symlink_to(SHARED / "data/flowers")
-        for name in NETWORKS:
-            file = f"{name}.safetensors"
-            (folder / file).symlink_to(SHARED / "weights" / file)
-        return folder
-    counts = {f"{split}/{name}": 12 for split in ("train", "val") for name in ("ants", "bees")}
-    write_photos(folder / "hymenoptera", counts)
-    for name in NAMED:
-        image = folder / "hymenoptera/val" / name
-        Image.open(image.parent / "00.png").save(image)
-    for name in NETWORKS:
-        state = getattr(models, name)().state_dict()
-        save_file(state, folder / f"{name}.safetensors")
+    (folder / "hymenoptera").symlink_to(shared / "data/hymenoptera")
+    (folder / "flowers").symlink_to(shared / "data/flowers")
+    for name in ("mobilenet_v2", "squeezenet1_1"):
+        file = f"{name}.safetensors"
+        (folder / file).symlink_to(shared / "weights" / file)
     return folder
 
 
@@ -80,7 +55,7 @@ def test_the_examples_of_the_documents_run(place, block):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_shows_what_the_command_really_prints(shared, place):
+def test_the_readme_shows_what_the_command_really_prints(place):
     block = next(block for block in blocks("console") if "graft predict" in block)
     _, predicted = block.split("$ graft predict")
     command, shown = predicted.split("\n", 1)
@@ -94,5 +69,5 @@ def test_the_readme_shows_what_the_command_really_prints(shared, place):
     *of, confidence = shown.split("\t")
     *really, measured = done.stdout.split("\t")
     assert of == really
-    # Labels agree exactly; a share may differ in its last digit between processors.
+    # The last digit may differ between processors.
     assert float(confidence.strip("%\n ")) == pytest.approx(float(measured.strip("%\n ")), abs=0.2)

@@ -160,3 +160,20 @@ def test_thawing_further_lets_batch_norm_move_again():
 def test_a_stage_that_is_not_there_is_named():
     with pytest.raises(BackboneError, match="no stage 'stage9'"):
         _classifier("resnet18", image_size=32).freeze_to("stage9")
+
+
+def test_what_a_killed_process_left_in_a_model_folder_goes_with_the_next_save(tmp_path):
+    backbone = load_backbone("graft-small", pretrained=False, image_size=32)
+    classifier = Classifier(backbone, LinearHead(backbone.width, 2), ("a", "b"))
+    left = (".model.safetensors.0123456789ab.tmp", ".tmpAbC12x", ".model.json.0123456789ab.tmp")
+    for folder in ("alone", "among"):
+        (tmp_path / folder).mkdir()
+        for name in left:
+            (tmp_path / folder / name).write_bytes(b"half")
+    (tmp_path / "among" / "letter.txt").touch()
+    for folder in ("alone", "among"):
+        classifier.save(tmp_path / folder)
+
+    own = {"model.json", "model.safetensors"}
+    assert {path.name for path in (tmp_path / "alone").iterdir()} == own
+    assert {path.name for path in (tmp_path / "among").iterdir()} == {*own, *left, "letter.txt"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +21,7 @@ from graft.data.decode import Readable
 from graft.data.loader import Loader
 from graft.data.manifest import Sample
 from graft.errors import BackboneError, DataError, RecipeError
-from graft.files import atomic_write, wrap_os_errors
+from graft.files import TEMPORARY, atomic_write, locked, sweep, wrap_os_errors
 from graft.heads import build_head
 from graft.heads.linear import LinearHead
 from graft.host import isolated
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 
     from graft.data.prefetch import PixelCache
     from graft.heads import Head
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written, where there is nothing but a model."""
+    own = {"model.json", "model.safetensors"}
+    with suppress(OSError), locked(folder):  # or another process saves into it
+        if all(path.name in own or TEMPORARY.fullmatch(path.name) for path in folder.iterdir()):
+            sweep(folder)
 
 
 class Model(Grafted):
@@ -258,6 +267,7 @@ class Model(Grafted):
         target = Path(folder)
         with wrap_os_errors(target):
             target.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         network = self.module if isinstance(self.head, LinearHead) else self
         tensors = {name: each.contiguous().cpu() for name, each in network.state_dict().items()}
         with atomic_write(target / "model.safetensors") as temporary:

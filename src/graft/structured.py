@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is too large, or not UTF-8.
+        ValueError: It is too large, no regular file, or not UTF-8.
     """
-    size = path.stat().st_size
-    if size > most:
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+        raise ValueError("it is a pipe, a socket or a device")  # which would be waited for
+    if (size := state.st_size) > most:
         raise ValueError(f"it has {size:,} bytes, and at most {most:,} are read")
     try:
         return path.read_bytes().decode("utf-8")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 OFF = "off"
 FEATURES = "features"
-ENGINES = "engines"
-NOTES = "notes"
+FORMER = ("engines", "notes")
+"""Folders that nothing writes any more; `graft cache clear` removes what is in them."""
 
 
 def user_cache() -> Path:

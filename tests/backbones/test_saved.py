@@ -24,7 +24,7 @@ def saved(tmp_path: Path) -> Path:
 @torch.no_grad()
 def test_a_model_or_a_run_gives_its_trunk(saved: Path, level: str) -> None:
     images = torch.rand(2, 3, 64, 64)
-    expected = Classifier.load(saved).body(images)
+    expected = Classifier.load(saved).backbone(images)
 
     backbone = load_backbone(str(saved if level == "model" else saved.parent))
 

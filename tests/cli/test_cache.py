@@ -32,7 +32,7 @@ OTHERS = (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A cache of two entries and an engine, among files of others."""
+    """A cache of two entries and what an earlier Graft kept, among files of others."""
     root = tmp_path / "cache"
     for cut, augmentation, rows, days in (("head", None, 397, 1), ("stage4", "Basic()", 976, 40)):
         facts = {
@@ -69,8 +69,6 @@ def test_a_table_says_what_there_is(graft_cli, root):
         f"mobilenet_v2 head 224 px, clean 397 {amount(head.bytes)} 1 day ago",
         f"mobilenet_v2 stage4 224 px, augmented, seed 7 976 {amount(stage4.bytes)} 40 days ago",
         f"2 entries, {amount(head.bytes + stage4.bytes)} of at most",
-        "1 file of exported engines, 1000 B",
-        "1 note, 1000 B",
     ):
         assert words in text
 
@@ -80,8 +78,7 @@ def test_json_says_it_too(graft_cli, root):
     assert found["cache"] == str(root)
     assert [entry["facts"]["cut"] for entry in found["entries"]] == ["head", "stage4"]
     assert [entry["rows"] for entry in found["entries"]] == [397, 976]
-    assert found["engines"] == found["notes"] == {"files": 1, "bytes": 1000}
-    assert found["bytes"] == 2000 + sum(entry["bytes"] for entry in found["entries"])
+    assert found["bytes"] == sum(entry["bytes"] for entry in found["entries"])
     assert found["limit"] > 0
 
 
@@ -90,8 +87,7 @@ def test_clearing_removes_what_the_cache_made_and_nothing_else(graft_cli, root):
     found = json.loads(graft_cli("cache", "clear", "--cache", root, "--json").out)
     after = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     assert contents(root) == set(OTHERS)
-    counts = {"entries": 2, "engines": 1, "notes": 1}
-    assert found == {"cache": str(root), **counts, "bytes": before - after}
+    assert found == {"cache": str(root), "entries": 2, "bytes": before - after}
     assert "Nothing to clear" in graft_cli("cache", "clear", "--cache", root).err
     assert "Nothing is kept" in graft_cli("cache", "ls", "--cache", root).err
 
@@ -100,17 +96,18 @@ def test_clearing_says_what_was_freed(graft_cli, root):
     kept = Store(root / "features").usage() + 2000
     outcome = graft_cli("cache", "clear", "--cache", root)
     assert (outcome.code, outcome.out) == (0, "")
-    assert (
-        f"Freed {amount(kept)}: 2 entries and 1 file of exported engines and 1 note" in outcome.err
-    )
+    assert f"Freed {amount(kept)}: 2 entries" in outcome.err
 
 
 def test_only_what_is_old_can_be_cleared(graft_cli, root):
     age(root / "engines" / f"{'b' * 64}.onnx", 31)
+    age(root / "notes" / f"{'c' * 64}.outline.json", 29)
     found = json.loads(
         graft_cli("cache", "clear", "--cache", root, "--older-than", 30, "--json").out
     )
-    assert (found["entries"], found["engines"]) == (1, 1)
+    assert found["entries"] == 1
+    assert not (root / "engines" / f"{'b' * 64}.onnx").exists()
+    assert (root / "notes" / f"{'c' * 64}.outline.json").exists()
     [left] = json.loads(graft_cli("cache", "ls", "--cache", root, "--json").out)["entries"]
     assert left["facts"]["cut"] == "head"
 
@@ -213,8 +210,6 @@ def test_the_table_fits_80_columns_and_hostile_names_are_words():
         "entries": entries,
         "bytes": 246 << 30,
         "limit": 20 << 30,
-        "engines": {"files": 0, "bytes": 0},
-        "notes": {"files": 0, "bytes": 0},
     }
     print_cache(found, console, datetime(2030, 1, 1, 5, tzinfo=timezone.utc))
     text = console.file.getvalue()

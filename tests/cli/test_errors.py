@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import graft
+from graft.files import sha256
+from tests.hostile import write
 from tests.workflows.conftest import SMALL, write_photos
 
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
@@ -232,3 +235,96 @@ def test_what_pillow_warns_of_does_not_reach_the_terminal(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+def hostile_copy(model, folder):
+    """Copy a model folder whose architecture asks for code, with a checksum that is right."""
+    shutil.copytree(model / "model", folder)
+    facts = json.loads((folder / "model.json").read_text())
+    facts["backbone"]["architecture"]["options"] = {"checkpoint_path": str(folder / "trap.pth")}
+    write(folder, facts)
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "fit"])
+def test_a_hostile_model_folder_is_refused_in_two_lines(graft_cli, photos, model, tmp_path, verb):
+    folder = hostile_copy(model, tmp_path / "model")
+    flags = {
+        "predict": ("predict", folder, photos / "val", "--json"),
+        "evaluate": ("evaluate", folder, photos, "--json"),
+        "fit": ("fit", photos, "--backbone", folder, "--out", tmp_path / "r", "--cache=off"),
+    }
+    outcome = graft_cli(*flags[verb])
+    check(outcome, 3, "architecture", "Copy the whole folder again")
+    assert len(outcome.err.strip().splitlines()) == 2
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_weights_that_are_no_numbers_end_json_with_code_3(
+    graft_cli, photos, model, tmp_path, verb, share
+):
+    folder = tmp_path / "model"
+    shutil.copytree(model / "model", folder)
+    tensors = load_file(folder / "model.safetensors")
+    classes = len(graft.load(folder).classes)
+    bias = next(tensor for tensor in tensors.values() if tensor.shape == (classes,))
+    bias[: max(1, round(len(bias) * share))] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    facts = json.loads((folder / "model.json").read_text())
+    write(folder, {**facts, "sha256": sha256(folder / "model.safetensors")})
+
+    outcome = graft_cli(verb, folder, photos / "val" if verb == "predict" else photos, "--json")
+    assert outcome.code == 3, outcome.err
+    assert "Traceback" not in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 2
+    for line in outcome.out.splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_a_recipe_that_is_a_pipe_is_refused_and_not_waited_for(graft_cli, photos, tmp_path):
+    os.mkfifo(tmp_path / "recipe.yaml")
+    outcome = graft_cli("fit", photos, "--config", tmp_path / "recipe.yaml")
+    check(outcome, 3, "recipe.yaml", "pipe")
+
+
+BAD_PATHS = {"nul": "a\0b", "empty": ""}
+FLAGGED = {
+    "fit": ("--config", "--weights", "--backbone", "--out", "--cache"),
+    "pretrain": ("--config", "--weights", "--backbone", "--out"),
+    "demo": ("--out", "--cache"),
+    "cache ls": ("--cache",),
+    "cache clear": ("--cache",),
+    "zoo ls": ("--for",),
+}
+PLACED = ("fit", "pretrain", "samples digits", "evaluate MODEL", "evaluate", "predict MODEL")
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag", "bad"),
+    [
+        (verb, flag, bad)
+        for bad in BAD_PATHS
+        for verb, flag in [
+            *((verb, flag) for verb, flags in FLAGGED.items() for flag in flags),
+            *((verb, "") for verb in PLACED),
+        ]
+        if not (bad == "empty" and flag in ("--cache", "--out"))  # as if it were not given
+    ],
+)
+def test_a_path_that_cannot_be_is_refused_kindly_wherever_it_is_given(
+    graft_cli, photos, model, tmp_path, monkeypatch, verb, flag, bad
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "cache"))
+    words = [str(model) if word == "MODEL" else word for word in verb.split()]
+    if flag:
+        images = [photos] if verb == "fit" else []
+        outcome = graft_cli(*words, *images, f"{flag}={BAD_PATHS[bad]}")
+    else:
+        rest = [photos] if verb == "evaluate" else []
+        outcome = graft_cli(*words, BAD_PATHS[bad], *rest)
+    assert outcome.code in (2, 3, 4), (outcome.code, outcome.err)
+    assert "Traceback" not in outcome.err
+    assert len(outcome.err.strip().splitlines()) <= 10

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from graft.data.layout import read_table
+from graft.data.manifest import Manifest, Sample
 from graft.errors import DataError
 
 
@@ -47,6 +49,16 @@ def test_a_spreadsheets_byte_order_mark_and_blank_lines_are_ignored(tmp_path):
 def test_what_is_wrong_with_a_table_is_named(tmp_path, content, words):
     with pytest.raises(DataError, match=words):
         read_table(write(tmp_path, content))
+
+
+def test_names_in_a_table_that_graft_wrote_are_what_they_were(tmp_path):
+    sample = Sample("/photos/=cmd().jpg", "-rf\\", "train", "0" * 64, 4, 4)
+    Manifest((sample,), "/photos").save(tmp_path / "split.csv")
+    assert read_table(tmp_path / "split.csv").entries == [
+        (Path("/photos/=cmd().jpg"), "-rf\\", "train", "")
+    ]
+    table = write(tmp_path, "path,label\n/photos/\\u0031.jpg,a\n")
+    assert read_table(table).entries == [(Path("/photos/\\u0031.jpg"), "a", "", "")]
 
 
 def labels_of(listing):

@@ -72,7 +72,7 @@ def some_metrics(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> 
         "per_class": per_class,
         "confusion": matrix.tolist(),
         "classes": list(classes),
-        "shifts": {},
+        "shifts": [],
     }
 
 

@@ -120,7 +120,14 @@ def test_the_optimizer_state_reads_back_as_it_was(tmp_path):
     ("file", "content"),
     [
         ("state.json", b"{"),
-        ("state.json", json.dumps({"step": 1}).encode()),
+        ("state.json", b"[" * 100_000),
+        ("state.json", b"null"),
+        ("state.json", json.dumps({"steps": 1}).encode()),
+        ("state.json", json.dumps({"step": "1"}).encode()),
+        ("state.json", json.dumps({"step": -1}).encode()),
+        ("state.json", b'{"step": 1, "rate_scale": NaN}'),
+        ("state.json", json.dumps({"step": 1, "best": {"epoch": 1}}).encode()),
+        ("state.json", json.dumps({"step": 1, "scores": "x"}).encode()),
         ("model.safetensors", b"x"),
     ],
 )
@@ -130,6 +137,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(DataError, match=r"step-1.*damaged"):
         checkpoints.model(checkpoints.position().step)
+
+
+def test_a_position_is_read_as_it_was_written(tmp_path):
+    best = Result(1, 3, Score(0.5, 1.0))
+    position = Position(
+        3, 1, best=best, phase_best=best, probe={"C": 1.0}, scores=[0.5], audits=[{"stage": "stem"}]
+    )
+    Checkpoints(tmp_path).save(position, MODEL, optimizer())
+    assert Checkpoints(tmp_path).position() == position
 
 
 def test_a_checkpoint_that_a_killed_process_had_not_dropped_is_dropped(tmp_path):

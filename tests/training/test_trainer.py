@@ -319,7 +319,9 @@ def test_a_nan_is_seen_before_the_step_and_the_run_goes_on_more_slowly(make_trai
     assert trainer.position.rate_scale == pytest.approx(0.1)
     assert said[0].startswith("the loss became nan")
     assert "learning rates x 0.1" in said[0]
-    rates = [line["lr"]["head"] for line in read_lines(tmp_path / "r/steps.jsonl")]
+    lines = list(read_lines(tmp_path / "r/steps.jsonl"))
+    assert [line["step"] for line in lines] == [*range(1, len(lines) + 1)]
+    rates = [line["lr"]["head"] for line in lines]
     assert max(rates[7:]) <= 0.1 * max(rates[:7]) * 1.5
 
 

@@ -3,8 +3,6 @@
     features/KEY/entry.json         what an entry is, for people; its time stamp is the last use
     features/KEY/NAME.safetensors   a shard: activations that were written together
     features/KEY/.NAME.tmp          a file that is being written, or was when its process died
-    engines/KEY.KIND                an exported engine
-    notes/KEY.KIND                  what a run need not find out again
 
 KEY is 64 and NAME 32 hexadecimal digits. Any other file belongs to somebody else and is left alone.
 NumPy is not imported, because `graft cache ls` does without.
@@ -216,7 +214,7 @@ def count_images(folder: Path) -> int:
 
 
 def files_by_key(root: Path) -> list[Item]:
-    """Return the exported engines, or the notes, of a folder, least recently used first.
+    """Return the files of a folder that an earlier Graft wrote, least recently used first.
 
     Raises:
         OSError: The folder may not be read.

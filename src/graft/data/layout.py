@@ -22,7 +22,7 @@ from graft.data.target import (
     number_of,
 )
 from graft.errors import DataError, nearest
-from graft.files import readable_path
+from graft.files import from_cell, readable_path
 
 # A file so named is meant as an image, even where this program cannot read the format: it is set
 # aside with a reason and not passed over.
@@ -241,6 +241,9 @@ def _loose_images(folders: list[Path]) -> list[str]:
 OWN = ("path", "split", "group")
 """Columns that hold no target."""
 
+WRITTEN = {"path", "split", "sha256", "width", "height", "state"}
+"""Columns of a table that Graft wrote, with names as `to_cell` has them."""
+
 
 def read_table(table: Path, task: str | None = None) -> Listing:
     r"""List the labelled images of a table, and recognise the task from its columns.
@@ -292,6 +295,8 @@ class _Table:
         self.table, self.columns, self.wanted = table, columns, wanted
         self.positions = {name.strip().casefold(): index for index, name in enumerate(columns)}
         self.rows = [(number, row) for number, row in enumerate(rows, 2) if row]
+        if set(self.positions) >= WRITTEN:
+            self.rows = [(number, [*map(from_cell, row)]) for number, row in self.rows]
         self.flags: dict[str, int] = {}
 
     def listing(self) -> Listing:

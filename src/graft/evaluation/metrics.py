@@ -65,7 +65,7 @@ def metrics(
         (precision, recall, f1, support, and the recall's interval), `confusion` (rows true, columns
         predicted; None of more than 100 classes), `confusion_pairs` (`[true, predicted, images]`,
         indices, of every pair that occurs, where `confusion` is None; else None), `classes`,
-        `shifts`.
+        `shifts` (empty).
 
     Raises:
         DataError: A logit is not finite.
@@ -109,7 +109,7 @@ def metrics(
         if dense
         else np.stack([pairs // count, pairs % count, times], axis=1).tolist(),
         "classes": list(classes),
-        "shifts": {},
+        "shifts": [],
     }
 
 

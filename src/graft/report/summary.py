@@ -233,9 +233,6 @@ def print_metrics(metrics: dict[str, Any], console: Console) -> None:
     _print_measures(metrics, console)
     _print_classes(metrics, console)
     _print_labels(metrics, console)
-    for name, value in (metrics.get("shifts") or {}).items():
-        accuracy = value.get("accuracy") if isinstance(value, dict) else value
-        _say(console, (f"{name}: ", "bold"), (percent(accuracy), ""))
 
 
 def print_plan(plan: dict[str, Any], console: Console) -> None:

@@ -110,8 +110,7 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         >>> entry = {"key": "0" * 64, "rows": 397, "bytes": 2032640, "size": 1280, "dtype": "<f4",
         ...          "facts": {"backbone": "torchvision:mobilenet_v2", "cut": "head"},
         ...          "last_used": "2030-01-01T10:00:00+00:00"}
-        >>> print_cache({"cache": "c", "entries": [entry], "bytes": 2032640, "limit": 2**34,
-        ...              "engines": {"files": 0, "bytes": 0}, "notes": {"files": 0, "bytes": 0}},
+        >>> print_cache({"cache": "c", "entries": [entry], "bytes": 2032640, "limit": 2**34},
         ...             Console(width=80), datetime(2030, 1, 4, 12, tzinfo=timezone.utc))
         ... # doctest: +NORMALIZE_WHITESPACE
         <BLANKLINE>
@@ -122,7 +121,7 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         1 entry, 1.9 MiB of at most 16 GiB, in c
     """
     now = now or datetime.now(timezone.utc)
-    entries, engines, notes = found["entries"], found["engines"], found["notes"]
+    entries = found["entries"]
     console.print()
     if entries:
         grid = table()
@@ -144,15 +143,8 @@ def print_cache(found: dict[str, Any], console: Console, now: datetime | None = 
         console.print()
     number = len(entries)
     holds = f"{number} {'entry' if number == 1 else 'entries'}" if number else "Nothing is kept"
-    kept = amount(found["bytes"] - engines["bytes"] - notes["bytes"])
-    size = f", {kept} of at most {amount(found['limit'])}" if number else ""
+    size = f", {amount(found['bytes'])} of at most {amount(found['limit'])}" if number else ""
     say(console, (holds, "bold"), (f"{size}, in {found['cache']}", "dim"))
-    if engines["files"]:
-        exported = f"{count(engines['files'], 'file')} of exported engines"
-        say(console, (exported, "bold"), (f", {amount(engines['bytes'])}", "dim"))
-    if notes["files"]:
-        noted = count(notes["files"], "note")
-        say(console, (noted, "bold"), (f", {amount(notes['bytes'])}", "dim"))
 
 
 def print_cleared(found: dict[str, Any], console: Console) -> None:
@@ -164,22 +156,15 @@ def print_cleared(found: dict[str, Any], console: Console) -> None:
 
     Example:
         >>> from rich.console import Console
-        >>> print_cleared({"cache": "c", "entries": 2, "engines": 1, "notes": 0,
-        ...                "bytes": 3 << 30}, Console(width=80))
-        Freed 3.0 GiB: 2 entries and 1 file of exported engines, in c
-        >>> print_cleared({"cache": "c", "entries": 0, "engines": 0, "notes": 0, "bytes": 0},
-        ...               Console(width=80))
+        >>> print_cleared({"cache": "c", "entries": 2, "bytes": 3 << 30}, Console(width=80))
+        Freed 3.0 GiB: 2 entries, in c
+        >>> print_cleared({"cache": "c", "entries": 0, "bytes": 0}, Console(width=80))
         Nothing to clear, in c
     """
-    parts = []
-    if found["entries"]:
-        parts.append("1 entry" if found["entries"] == 1 else f"{count(found['entries'])} entries")
-    if found["engines"]:
-        parts.append(f"{count(found['engines'], 'file')} of exported engines")
-    if found["notes"]:
-        parts.append(count(found["notes"], "note"))
-    freed = f"Freed {amount(found['bytes'])}: {' and '.join(parts)}" if parts else ""
-    say(console, (freed or "Nothing to clear", "bold"), (f", in {found['cache']}", "dim"))
+    number = found["entries"]
+    entries = "1 entry" if number == 1 else f"{count(number)} entries"
+    freed = f"Freed {amount(found['bytes'])}: {entries}" if found["bytes"] else "Nothing to clear"
+    say(console, (freed, "bold"), (f", in {found['cache']}", "dim"))
 
 
 def amount(size: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graft.run import append_line, read_lines
+from graft.run import append_line, keep_lines, read_lines
 from graft.strategies import Phase
 from graft.training.checkpoints import Checkpoints
 
@@ -99,15 +99,22 @@ class MetricsFiles(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.metrics, self.steps = folder / "metrics.jsonl", folder / "steps.jsonl"
+        self._last = 0
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Read the lines of the epochs before the checkpoint that the run goes on from."""
         if trainer.resumed:
             trainer.history[:] = read_lines(self.metrics)
 
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
+        """Drop the steps of an epoch that was rolled back and is repeated."""
+        if self._last > trainer.position.step:
+            keep_lines(self.steps, trainer.position.step)
+
     def on_batch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Write the step's line."""
         append_line(self.steps, line)
+        self._last = line["step"]
 
     def on_epoch_end(self, trainer: Trainer, line: Mapping[str, Any]) -> None:
         """Write the epoch's line."""

@@ -12,17 +12,20 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from graft.errors import DataError
 from graft.files import remove, sync_folder, temporary_for, wrap_os_errors
+from graft.structured import canonical, parse_json, read_text
 from graft.tasks import Score
 
 COMPLETE = "COMPLETE"
+Count = Annotated[int, Field(ge=0, le=1 << 48)]
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,13 @@ class Result:
         score: The task's score on the validation images.
     """
 
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
     score: Score
 
     def beats(self, other: Result | None) -> bool:
         """Say whether this is the better one."""
         return self.score.beats(other.score if other else None)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Result:
-        """Make one of what `dataclasses.asdict` gave."""
-        return cls(record["epoch"], record["step"], Score(**record["score"]))
 
 
 @dataclass
@@ -69,12 +67,14 @@ class Position:
         audits: Results of the freeze audits of the phases before.
     """
 
-    step: int = 0
-    epoch: int = 0
-    phase: int = 0
-    phase_epoch: int = 0
+    __pydantic_config__ = ConfigDict(extra="forbid")  # for whoever reads `state.json`
+
+    step: Count = 0
+    epoch: Count = 0
+    phase: Count = 0
+    phase_epoch: Count = 0
     phase_best: Result | None = None
-    stale: int = 0
+    stale: Count = 0
     rate_scale: float = 1.0
     best: Result | None = None
     solved: bool = False
@@ -156,11 +156,13 @@ class Checkpoints:
         if not found:
             return None
         try:
-            state = json.loads((found[-1] / "state.json").read_text())
-            for name in ("best", "phase_best"):
-                state[name] = Result.from_dict(state[name]) if state[name] else None
-            return Position(**state)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            state = parse_json(read_text(found[-1] / "state.json"))
+            return TypeAdapter(Position).validate_json(canonical(state), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "state.json"
+            raise _damaged(found[-1], f"{place[:80]}: {first['msg'][:200].lower()}") from error
+        except (OSError, ValueError) as error:
             raise _damaged(found[-1], error) from error
 
     def model(self, step: int) -> dict[str, Tensor]:
@@ -198,7 +200,7 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _damaged(folder: Path, error: Exception) -> DataError:
+def _damaged(folder: Path, error: Exception | str) -> DataError:
     return DataError(
         f"The checkpoint '{folder}' is damaged: {error}.",
         "Delete that folder to resume from an older one, or start the run again.",

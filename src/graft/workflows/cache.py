@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from graft.cache import store
 from graft.cache.store import Item, Store
 from graft.errors import RecipeError, ResourceError
-from graft.user_cache import ENGINES, FEATURES, NOTES, cache_root, user_cache
+from graft.user_cache import FEATURES, FORMER, cache_root, user_cache
 
 DAY = 86400.0
 
@@ -31,8 +32,8 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
     Returns:
         JSON-ready: "cache" (the folder), "entries" (most recently used first, each with "key",
-        "facts", "size", "dtype", "rows", "bytes", "last_used"), "engines" and "notes" (each with
-        "files" and "bytes"), "bytes" of it all, and "limit" for the entries.
+        "facts", "size", "dtype", "rows", "bytes", "last_used"), their "bytes" in all, and the
+        "limit" of these.
 
     Raises:
         RecipeError: The cache is "off", or no folder.
@@ -45,15 +46,10 @@ def list_cache(cache: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     root = _root(cache)
     entries = [_describe(item) for item in _reading(_entries, root / FEATURES)]
-    engines = _reading(store.files_by_key, root / ENGINES)
-    notes = _reading(store.files_by_key, root / NOTES)
-    exported, noted = (sum(file.bytes for file in files) for files in (engines, notes))
     return {
         "cache": str(root),
         "entries": entries[::-1],
-        "engines": {"files": len(engines), "bytes": exported},
-        "notes": {"files": len(notes), "bytes": noted},
-        "bytes": sum(entry["bytes"] for entry in entries) + exported + noted,
+        "bytes": sum(entry["bytes"] for entry in entries),
         "limit": Store(root / FEATURES).limit(),
     }
 
@@ -68,8 +64,8 @@ def clear_cache(
         older_than: Days since the last use of what is removed; None removes all.
 
     Returns:
-        JSON-ready: "cache" (the folder), "entries", "engines" and "notes" (how many were removed),
-        and "bytes" that were freed.
+        JSON-ready: "cache" (the folder), "entries" (how many were removed), and "bytes" that were
+        freed.
 
     Raises:
         RecipeError: The cache is "off" or no folder, or the days are no number of days.
@@ -87,32 +83,27 @@ def clear_cache(
     root = _root(cache)
     latest = math.inf if older_than is None else time.time() - DAY * older_than
     entries = _reading(_entries, root / FEATURES)
-    engines = _reading(store.files_by_key, root / ENGINES)
-    notes = _reading(store.files_by_key, root / NOTES)
+    former = [file for name in FORMER for file in _reading(store.files_by_key, root / name)]
     refused: list[OSError] = []
-    counts, freed = [], 0
-    for found, remove in (
-        (entries, store.remove_entry),
-        (engines, store.remove_file),
-        (notes, store.remove_file),
-    ):
-        removed = 0
-        for item in found:
-            if item.last_used <= latest:
-                try:
-                    freed += remove(item.path)
-                    removed += 1
-                except OSError as error:
-                    refused.append(error)
-        counts.append(removed)
+    removed = freed = 0
+    for item in [*entries, *former]:
+        if item.last_used <= latest:
+            is_entry = item in entries
+            try:
+                freed += (store.remove_entry if is_entry else store.remove_file)(item.path)
+                removed += is_entry
+            except OSError as error:
+                refused.append(error)
+    for name in FORMER:
+        with suppress(OSError):  # it is not there, or something of others is in it
+            (root / name).rmdir()
     if refused:
         raise ResourceError(
             f"'{refused[0].filename}' cannot be removed: {refused[0].strerror}. {freed} bytes of "
             "other entries were freed.",
             "Ask its owner to clear the cache.",
         )
-    counted = dict(zip(("entries", "engines", "notes"), counts, strict=True))
-    return {"cache": str(root), **counted, "bytes": freed}
+    return {"cache": str(root), "entries": removed, "bytes": freed}
 
 
 def _root(cache: str | os.PathLike[str] | None) -> Path:

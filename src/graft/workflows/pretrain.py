@@ -113,7 +113,7 @@ def pretrain(
                 message(f"The run in '{out}' is already done.")
                 return Pretrained(run.folder, load_backbone(str(run.folder)), state["result"])
             manifest = None
-            if recipe.data.path:
+            if recipe.data.path is not None:
                 with watch("data"):
                     manifest = Manifest.load(run.manifest)
                     require_unchanged(manifest)
@@ -175,7 +175,10 @@ def _complete(recipe: PretrainRecipe) -> PretrainRecipe:
     return recipe.model_copy(
         update={
             "data": data.model_copy(
-                update={"path": locate(data.path) if data.path else None, "augment": augment}
+                update={
+                    "path": locate(data.path) if data.path is not None else None,
+                    "augment": augment,
+                }
             ),
             "backbone": own.model_copy(
                 update={
