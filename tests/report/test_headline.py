@@ -20,6 +20,14 @@ def test_without_a_test_split_the_headline_says_that_it_selected_on_validation()
     assert head.measured == "of 153 validation images right, 95% interval 90.0 to 98.0%"
 
 
+def test_thresholds_that_were_set_on_the_validation_images_are_named() -> None:
+    found = {"metric": "mAP", "val_score": 0.8, "val_images": 59, "tuned_on": "validation"}
+    head = headline(found)
+    assert head is not None
+    assert "nothing was selected" not in head.caveat
+    assert "thresholds were set on these validation images" in head.caveat
+
+
 def test_the_test_accuracy_leads_even_where_validation_looks_better() -> None:
     tested = {"test_accuracy": 0.9, "test_interval": [0.8, 0.95], "test_images": 50}
     head = headline({**VALIDATED, **tested})

@@ -121,6 +121,11 @@ def headline(result: dict[str, Any]) -> Headline | None:
             f"Selected on {selected_on}: these images also chose the model, so expect a little"
             " less on new ones. A test split would give a number without that bias."
         )
+    elif result.get("tuned_on"):
+        caveat = (
+            "No test split: this score chose nothing, but the decision thresholds were set on"
+            f" these {result['tuned_on']} images, so expect a little less F1 on new ones."
+        )
     return Headline(
         result[f"val_{key}"],
         result.get("val_interval"),

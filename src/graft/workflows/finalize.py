@@ -60,7 +60,9 @@ def finalize(
             else None
         )
         # Thresholds and the like travel with the model.
-        task = classifier.task = task.tuned(val)
+        tuned = task.tuned(val)
+        adjusted = tuned != task
+        task = classifier.task = tuned
         validation = measured(task, val)
         tested = measured(task, test) if test else None
         trained = measured(task, _on_training_images(trainer, manifest))
@@ -92,6 +94,7 @@ def finalize(
         f"test_{score_key(task.metric)}": tested and tested[task.metric],
         "test_interval": tested and tested["interval"],
         "selected_on": "validation" if results_compared > 1 else None,
+        "tuned_on": "validation" if adjusted else None,
         "best_epoch": best.epoch,
         "probe": trainer.position.probe,
         "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
