@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graft.cli.failing import err, print_json, say
-from graft.cli.main import recipe_flags
+from graft.cli.flags import recipe_flags
 
 
 def _fit(

@@ -1,0 +1,54 @@
+"""The recipe's options as flags: one list, in `graft.config`, serves all entrances."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Annotated, Any, Optional
+
+import typer
+
+from graft.config import Recipe, Section, options
+
+_PANELS = {
+    "data": "Images",
+    "scenes": "Generated images",
+    "backbone": "Backbone",
+    "method": "Method",
+    "head": "Head",
+    "strategy": "Strategy",
+    "training": "Training",
+}
+_ELSEWHERE = {"path", "out", "objects"}
+"""Options that a verb declares itself, or that only Python can give."""
+
+
+def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
+    """Yield a keyword parameter for every option of a verb's recipe.
+
+    Values stay text; the recipe gives them their types, so that a wrong one is reported alike
+    wherever it comes from.
+    """
+    for name, path, field in options(recipe):
+        if name in _ELSEWHERE:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        kind: Any = str
+        if field.annotation is bool:
+            flag, kind = f"{flag}/--no-{name.replace('_', '-')}", bool
+        help_text = field.description or ""
+        if field.default is not None and field.default_factory is None:
+            help_text += f" [default: {field.default}]"
+        declared = typer.Option(
+            flag,
+            help=help_text.replace("[", r"\["),
+            show_default=False,
+            metavar=None if kind is bool else "VALUE",
+            rich_help_panel=_PANELS.get(path.partition(".")[0], "Run"),
+        )
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[Optional[kind], declared],  # noqa: UP045 typer reads it at run time
+        )
