@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from graft.errors import DataError, RecipeError, ResourceError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp|\.tmp\w{6}")
@@ -47,13 +45,14 @@ def wrap_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what the system refuses while `path` is written into a `ResourceError`."""
     try:
         yield
-    except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
-            raise
-        raise _refusal(path, OSError(code := int(number[1]), os.strerror(code))) from error
     except OSError as error:
         raise _refusal(path, error) from error
+    except Exception as error:
+        # By name, because importing safetensors would cost every start of the command line.
+        number = re.search(r"os error (\d+)", str(error))
+        if type(error).__name__ != "SafetensorError" or number is None:
+            raise
+        raise _refusal(path, OSError(code := int(number[1]), os.strerror(code))) from error
 
 
 def _refusal(path: str | os.PathLike[str], error: OSError) -> ResourceError:

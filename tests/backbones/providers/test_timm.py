@@ -12,7 +12,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 
-from graft.backbones import providers
 from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider
 from graft.backbones.providers import timm as provider
@@ -101,7 +100,7 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'timm'", name="timm")
 
-    monkeypatch.setattr(providers.importlib, "import_module", missing)
+    monkeypatch.setattr("graft.plugins.import_module", missing)
 
     with pytest.raises(BackboneError, match=r"pip install 'graftlearn\[timm\]'"):
         find_provider("timm")
