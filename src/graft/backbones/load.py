@@ -29,7 +29,7 @@ from graft.backbones.weights import load_weights, read_state
 from graft.data.preprocess import Preprocess
 from graft.download import promised_hash
 from graft.errors import BackboneError, DataError
-from graft.files import sha256
+from graft.files import readable_path, sha256
 from graft.host import isolated
 
 
@@ -39,7 +39,12 @@ def absolute_name(name: str) -> str:
     Example:
         >>> absolute_name("resnet18"), absolute_name("hf:google/vit-base-patch16-224")
         ('resnet18', 'hf:google/vit-base-patch16-224')
+
+    Raises:
+        RecipeError: It is empty.
+        DataError: It is longer than any name or path can be.
     """
+    readable_path(name)
     provider, separator, rest = name.rpartition(":")
     if is_saved(name) or (Path(name) / "config.json").is_file():
         return str(Path(name).absolute())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graft.cli.process import INTERRUPTED
-from graft.errors import GraftError, ResourceError
+from graft.errors import DataError, GraftError, ResourceError
 from graft.files import json_text
 from graft.report.text import visible
 
@@ -51,6 +51,9 @@ def somebody_reads() -> bool:
 
 
 DEFECT = 1
+
+UNREACHABLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES)
+"""What the system answers where a path that was given leads nowhere."""
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -98,6 +101,12 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return (
             f"Error: The disk is full: {visible(error)}.\nFree some space.",
             ResourceError.exit_code,
+        )
+    if isinstance(error, OSError) and error.errno in UNREACHABLE:
+        return (
+            f"Error: {visible(error.filename)} cannot be reached: {error.strerror}.\n"
+            "Give a path that leads to a file or folder that you may read.",
+            DataError.exit_code,
         )
     return (
         f"Error: {type(error).__name__}: {visible(error)}\n"

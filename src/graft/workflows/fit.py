@@ -24,6 +24,7 @@ from graft.data.preprocess import Preprocess
 from graft.data.read import require_unchanged
 from graft.data.scan import locate
 from graft.errors import RecipeError
+from graft.files import readable_path
 from graft.host import isolated
 from graft.machine import Stopwatch
 from graft.model import Model
@@ -220,7 +221,7 @@ def complete(recipe: Recipe) -> Recipe:
         )
     data = recipe.data.model_copy(update={"path": locate(recipe.data.path)})
     own = recipe.backbone
-    weights = None if own.weights is None else str(Path(own.weights).absolute())
+    weights = None if own.weights is None else str(readable_path(own.weights).absolute())
     name = None if own.name is None else absolute_name(own.name)
     backbone = own.model_copy(update={"name": name, "weights": weights})
     return recipe.model_copy(update={"data": data, "backbone": backbone})

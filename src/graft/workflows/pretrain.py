@@ -26,6 +26,7 @@ from graft.data.read import require_unchanged
 from graft.data.scan import locate, scan, scan_unlabelled
 from graft.download import staying_offline
 from graft.errors import RecipeError
+from graft.files import readable_path
 from graft.host import isolated
 from graft.machine import Stopwatch
 from graft.model import Model
@@ -171,7 +172,7 @@ def _complete(recipe: PretrainRecipe) -> PretrainRecipe:
         )
     if augment != "simclr":
         augmentation(augment)
-    weights = None if own.weights is None else str(Path(own.weights).absolute())
+    weights = None if own.weights is None else str(readable_path(own.weights).absolute())
     return recipe.model_copy(
         update={
             "data": data.model_copy(
