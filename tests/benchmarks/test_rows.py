@@ -89,7 +89,7 @@ def test_a_search_that_is_too_narrow_meets_no_target(place, monkeypatch):
     monkeypatch.setattr(again, "_searched", lambda: (19, 5))
     search, _ = again.findings(place)
     assert search.verdict == "–"
-    assert "smaller than the wanted 20 strengths x 5 folds" in search.note
+    assert "fewer than 20 values of C x 5 folds" in search.note
 
 
 def test_the_first_batch_is_waited_for_and_not_the_end_of_its_process(place):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graft.evaluation.intervals import bootstrap_interval
+from graft.evaluation.bootstrap import bootstrap_interval
 
 pytestmark = pytest.mark.numeric
 
@@ -48,5 +48,5 @@ def test_one_distinct_image_has_no_interval():
 def test_many_images_are_drawn_in_blocks(monkeypatch):
     values = np.random.default_rng(0).standard_normal(100)
     whole = bootstrap_interval(mean_of(values), 100)
-    monkeypatch.setattr("graft.evaluation.intervals._ELEMENTS", 1000)
+    monkeypatch.setattr("graft.evaluation.bootstrap._ELEMENTS", 1000)
     np.testing.assert_allclose(bootstrap_interval(mean_of(values), 100), whole)

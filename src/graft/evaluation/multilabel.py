@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from graft.evaluation.intervals import bootstrap_interval, distinct_weights
+from graft.evaluation.bootstrap import bootstrap_interval, distinct_weights
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graft.evaluation.intervals import bootstrap_interval, distinct_weights
+from graft.evaluation.bootstrap import bootstrap_interval, distinct_weights
 
 Array = NDArray[np.float64]
 
