@@ -20,7 +20,7 @@ from tests.http_server import Answer, Serve
 
 CONTENT = bytes(range(256)) * 4_000
 HALF = len(CONTENT) // 2
-WORDS = {"what": "The photographs", "otherwise": "ask the museum"}
+WORDS = {"what": "The photographs", "hint": "ask the museum"}
 
 
 @pytest.fixture(autouse=True)

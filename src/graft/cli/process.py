@@ -52,7 +52,7 @@ def run() -> None:
     except SystemExit as ended:
         signals.ending = True
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if signals.received and status == 1:  # the parser has caught it, and says so
+        if signals.received and status in (1, 2):  # others have caught it, and say what it did
             status = INTERRUPTED
     except KeyboardInterrupt:
         signals.ending = True
