@@ -16,7 +16,6 @@ import graft
 from graft.backbones.build import build
 from graft.backbones.providers import find_provider, torchvision
 from graft.config import read_yaml, resolve
-from graft.errors import BackboneError
 from graft.run import Run
 from graft.strategies.priors import PRIORS
 from graft.training import Callback
@@ -271,11 +270,11 @@ def test_a_run_with_weights_alone_names_the_network(photos, weights, tmp_path):
     assert "recognised" in ear.said[0]
 
 
-def test_a_classifier_in_place_of_weights_is_explained(photos, weights, tmp_path):
+def test_the_tensors_of_a_saved_classifier_are_weights_of_its_network(photos, weights, tmp_path):
     run = graft.fit(photos, out=tmp_path / "a", weights=str(weights), **SMALL)
     file = run.run / "model/model.safetensors"
-    with pytest.raises(BackboneError, match=r"--backbone .*a/model"):
-        graft.fit(photos, out=tmp_path / "b", weights=str(file))
+    again = graft.fit(photos, out=tmp_path / "b", weights=str(file), **SMALL)
+    assert again.result["backbone"] == run.result["backbone"]
 
 
 def test_a_dry_run_asks_nothing_of_the_network(serve, monkeypatch, photos):

@@ -65,7 +65,11 @@ def audit(classifier: Model, before: dict[str, str], phase: str) -> dict[str, ob
             "frozen.",
             "An objective or a hook writes to the model; the result cannot be trusted.",
         )
-    return {"phase": phase, "frozen": list(before), "unchanged": True}
+    return {
+        "phase": phase,
+        "frozen": [stage.name for stage in classifier.backbone.stages if stage.name in before],
+        "unchanged": True,
+    }
 
 
 @torch.no_grad()
