@@ -409,9 +409,9 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
     cache = str(tmp_path / "cache")
     options |= {"cache": cache, "callbacks": [listener]}
     graft.fit(photos, out=tmp_path / "r", explain=True, **options)
-    told = [words for words in listener.said if words.startswith("Rows at")]
+    told = [words for words in listener.said if words.startswith("Activations at")]
     assert len(told) == 4
-    assert all("rows of" in words for words in told)
+    assert all("activations of" in words for words in told)
 
 
 @pytest.mark.parametrize("head_start", ["solve", "random"])

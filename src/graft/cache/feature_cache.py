@@ -64,7 +64,7 @@ class Kept:
 
     def __str__(self) -> str:
         there = f" ({self.found:.0%} found)" if self.found else ""
-        activations = "Decoded images" if self.cut == PIXELS else f"Rows at {self.cut}"
+        activations = "Decoded images" if self.cut == PIXELS else f"Activations at {self.cut}"
         return f"{activations} of {self.what}: {self.where}{there}; {self.reason}."
 
 
