@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graft.workflows.fit import Fit, fit
     from graft.workflows.predict import predict
     from graft.workflows.pretrain import Pretrained, pretrain
-    from graft.workflows.zoo import zoo
+    from graft.workflows.zoo import list_models
     from graft.zoo.catalogue import ZooEntry
     from graft.zoo.description import describe
 
@@ -105,7 +105,7 @@ _ROOMS = {
         "Pretrained",
         "pretrain",
     ),
-    "graft.workflows.zoo": ("zoo",),
+    "graft.workflows.zoo": ("list_models",),
     "graft.zoo.catalogue": ("ZooEntry",),
     "graft.zoo.description": ("describe",),
 }
@@ -146,6 +146,7 @@ __all__ = [
     "describe",
     "evaluate",
     "fit",
+    "list_models",
     "load",
     "load_backbone",
     "make_plan",
@@ -153,7 +154,6 @@ __all__ = [
     "pretrain",
     "scan",
     "write_samples",
-    "zoo",
 ]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from graft.data.layout import find_images
 from graft.data.manifest import assign_splits
-from graft.data.scan import find_images, locate, scan, scan_unlabelled
+from graft.data.scan import locate, scan, scan_unlabelled
 from graft.errors import DataError, RecipeError
 
 

@@ -9,29 +9,31 @@ import pytest
 
 import graft
 from graft.errors import RecipeError
-from graft.workflows.zoo import SORTS, zoo
+from graft.workflows.zoo import SORTS, list_models
 
 
 def names(**conditions) -> list[str]:
-    return [entry.name.removeprefix("torchvision:") for entry in zoo(**conditions)]
+    return [entry.name.removeprefix("torchvision:") for entry in list_models(**conditions)]
 
 
 def test_the_zoo_is_a_list_of_entries():
-    assert all(isinstance(entry, graft.ZooEntry) for entry in graft.zoo())
+    assert all(isinstance(entry, graft.ZooEntry) for entry in graft.list_models())
 
 
 @pytest.mark.parametrize("blocked", ["torch", "torchvision", "timm", "numpy", "PIL"])
 def test_listing_imports_nothing_slow(blocked):
     code = (
         "import sys, graft\n"
-        "entries = [entry.to_dict() for entry in graft.zoo(suits='edge', sort='top1')]\n"
+        "entries = [entry.to_dict() for entry in graft.list_models(suits='edge', sort='top1')]\n"
         f"assert entries and {blocked!r} not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_listing_needs_no_network():
-    code = "import socket; socket.socket = None; import graft; assert len(graft.zoo()) > 200"
+    code = (
+        "import socket; socket.socket = None; import graft; assert len(graft.list_models()) > 200"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -51,13 +53,13 @@ def test_a_family_is_not_mixed_with_one_whose_name_contains_it():
 
 
 def test_models_can_be_had_from_one_provider():
-    assert {entry.provider for entry in zoo(provider="timm")} == {"timm"}
+    assert {entry.provider for entry in list_models(provider="timm")} == {"timm"}
 
 
 @pytest.mark.parametrize("limit", ["10M", "10m", "10,000,000", "10000k", "0.01B", 10_000_000])
 def test_a_number_of_parameters_can_be_written_in_many_ways(limit):
-    found = zoo(max_params=limit)
-    assert found == zoo(max_params="10000000")
+    found = list_models(max_params=limit)
+    assert found == list_models(max_params="10000000")
     assert max(entry.parameters for entry in found) <= 10_000_000
 
 
@@ -67,13 +69,13 @@ def test_a_limit_is_met_by_a_model_of_just_that_size():
 
 
 def test_a_least_accuracy_leaves_out_models_of_unknown_accuracy():
-    found = zoo(min_top1=75)
+    found = list_models(min_top1=75)
     assert found
     assert all(entry.top1 is not None and entry.top1 >= 75 for entry in found)
 
 
 def test_conditions_add_up():
-    found = zoo(max_params="10M", min_top1=75, suits="edge", provider="torchvision")
+    found = list_models(max_params="10M", min_top1=75, suits="edge", provider="torchvision")
     assert {"mobilenet_v3_large", "efficientnet_b0"} <= {
         entry.name.removeprefix("torchvision:") for entry in found
     }
@@ -81,17 +83,17 @@ def test_conditions_add_up():
 
 
 def test_conditions_that_nothing_meets_give_an_empty_list():
-    assert zoo(max_params="1M", min_top1=90) == []
+    assert list_models(max_params="1M", min_top1=90) == []
 
 
 def test_the_most_accurate_come_first_and_unknown_ones_last():
-    accuracies = [entry.top1 or 0 for entry in zoo(sort="top1")]
+    accuracies = [entry.top1 or 0 for entry in list_models(sort="top1")]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
 @pytest.mark.parametrize(("sort", "fact"), [("params", "parameters"), ("flops", "gflops")])
 def test_the_cheapest_come_first(sort, fact):
-    values = [getattr(entry, fact) for entry in zoo(sort=sort)]
+    values = [getattr(entry, fact) for entry in list_models(sort=sort)]
     assert values == sorted(values)
 
 
@@ -102,7 +104,9 @@ def test_numbers_in_names_sort_as_numbers():
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_order_holds_every_model(sort):
-    assert {entry.name for entry in zoo(sort=sort)} == {entry.name for entry in zoo()}
+    assert {entry.name for entry in list_models(sort=sort)} == {
+        entry.name for entry in list_models()
+    }
 
 
 @pytest.mark.parametrize(
@@ -118,5 +122,5 @@ def test_every_order_holds_every_model(sort):
 )
 def test_a_condition_that_is_not_understood_is_answered_with_the_way_out(condition, value, near):
     with pytest.raises(RecipeError, match=value) as raised:
-        zoo(**{condition: value})
+        list_models(**{condition: value})
     assert near in raised.value.remedy

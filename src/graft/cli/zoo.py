@@ -60,10 +60,9 @@ def command(
 
 def _table(asked: dict[str, Any], json: bool) -> None:
     from graft.report.zoo_table import print_zoo
-    from graft.workflows.zoo import zoo
     from graft.zoo.catalogue import PURPOSES
 
-    entries = [entry.to_dict() for entry in zoo(**asked)]
+    entries = [entry.to_dict() for entry in list_models(**asked)]
     if json:
         print_json(entries)
     else:

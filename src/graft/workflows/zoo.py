@@ -23,7 +23,7 @@ SORTS: Mapping[str, Callable[[ZooEntry], Any]] = {
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
 
 
-def zoo(
+def list_models(
     *,
     family: str | None = None,
     provider: str | None = None,
@@ -47,7 +47,7 @@ def zoo(
         RecipeError: A family, provider, purpose, order or number is not understood.
 
     Example:
-        >>> [entry.name for entry in zoo(family="vgg", max_params="135M", sort="top1")]
+        >>> [entry.name for entry in list_models(family="vgg", max_params="135M", sort="top1")]
         ... # doctest: +NORMALIZE_WHITESPACE
         ['torchvision:vgg13_bn', 'torchvision:vgg11_bn', 'torchvision:vgg13', 'torchvision:vgg11']
     """
