@@ -60,6 +60,7 @@ def command(
 
 def _table(asked: dict[str, Any], json: bool) -> None:
     from graft.report.zoo_table import print_zoo
+    from graft.workflows.zoo import list_models
     from graft.zoo.catalogue import PURPOSES
 
     entries = [entry.to_dict() for entry in list_models(**asked)]
