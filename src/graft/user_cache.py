@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from graft.errors import RecipeError
+
 OFF = "off"
 FEATURES = "features"
 FORMER = ("engines", "notes")
@@ -25,7 +27,7 @@ def user_cache() -> Path:
     """
     chosen = os.environ.get("GRAFT_CACHE")
     if chosen and not _is_off(chosen):
-        return Path(chosen).expanduser().absolute()
+        return _folder(chosen)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
@@ -41,6 +43,9 @@ def cache_root(chosen: str | os.PathLike[str] | None = None) -> Path | None:
     Args:
         chosen: A folder, "off", or None for GRAFT_CACHE (a folder or "off") or the user's cache.
 
+    Raises:
+        RecipeError: No folder can have that name.
+
     Example:
         >>> cache_root("off") is None
         True
@@ -50,7 +55,7 @@ def cache_root(chosen: str | os.PathLike[str] | None = None) -> Path | None:
     wish = os.fspath(chosen or "") or os.environ.get("GRAFT_CACHE", "")
     if _is_off(wish):
         return None
-    return Path(wish).expanduser().absolute() if wish else user_cache()
+    return _folder(wish) if wish else user_cache()
 
 
 def feature_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
@@ -58,6 +63,9 @@ def feature_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
 
     Args:
         chosen: As `cache_root` takes it.
+
+    Raises:
+        RecipeError: No folder can have that name.
     """
     root = cache_root(chosen)
     return None if root is None else root / FEATURES
@@ -65,3 +73,18 @@ def feature_cache(chosen: str | os.PathLike[str] | None = None) -> Path | None:
 
 def _is_off(wish: str) -> bool:
     return wish.casefold() == OFF
+
+
+def _folder(name: str) -> Path:
+    """Return a folder by its name, which need not exist but must be able to."""
+    path = Path(name).expanduser().absolute()
+    try:
+        path.lstat()
+    except (FileNotFoundError, PermissionError):
+        pass  # it may come to be, or others say that it may not be read
+    except (ValueError, OSError) as error:
+        raise RecipeError(
+            f"The cache '{name}' can be no folder: {getattr(error, 'strerror', None) or error}.",
+            "Give --cache or GRAFT_CACHE another folder, or off.",
+        ) from error
+    return path

@@ -22,9 +22,9 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("level", ["model", "run"])
 @torch.no_grad()
-def test_a_model_or_a_run_gives_its_trunk(saved: Path, level: str) -> None:
+def test_a_model_or_a_run_gives_its_backbone(saved: Path, level: str) -> None:
     images = torch.rand(2, 3, 64, 64)
-    expected = Classifier.load(saved).backbone(images)
+    expected = Classifier.load(saved).backbone.module(images)
 
     backbone = load_backbone(str(saved if level == "model" else saved.parent))
 

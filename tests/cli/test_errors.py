@@ -311,7 +311,6 @@ PLACED = ("fit", "pretrain", "samples digits", "evaluate MODEL", "evaluate", "pr
             *((verb, "") for verb in PLACED),
         ]
         if not (bad == "empty" and flag in ("--cache", "--out"))  # as if it were not given
-        if not (bad == "long" and flag == "--cache")  # nothing is kept there
     ],
 )
 def test_a_path_that_cannot_be_is_refused_kindly_wherever_it_is_given(

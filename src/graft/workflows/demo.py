@@ -29,6 +29,7 @@ from graft.samples.digits_m import write_digits_m
 from graft.samples.write import staged_folder
 from graft.strategies import STRATEGIES
 from graft.training import Callback
+from graft.user_cache import cache_root
 from graft.workflows.fit import Fit, fit
 from graft.workflows.predict import Unreadable, predict
 
@@ -135,13 +136,13 @@ def demo(
         cache: Folder that keeps what frozen layers made of images, or "off".
         offline: Ask nothing of the network.
         callback: Called as it goes on; None is silent.
-        changes: Fields of the `Task` to be hint: `epochs=1`, `per_class=5`.
+        changes: Fields of the `Task` to replace: `epochs=1`, `per_class=5`.
 
     Returns:
         The document that `graft demo --json` prints, which is `demo.json`.
 
     Raises:
-        RecipeError: `out` is in use.
+        RecipeError: `out` is in use, or no folder can have the cache's name.
         ResourceError: No disk or memory; no network for `photos`.
         KeyboardInterrupt: Ctrl-C; what was done remains, and `demo.json` says so.
 
@@ -154,6 +155,7 @@ def demo(
     task = replace(PHOTOS if photos else DIGITS, **changes)
     place = _next_free() if out is None else Path(out)
     Run.refuse_taken(place)
+    cache_root(cache)  # refuses a name that no folder can have, before anything is written
     with staying_offline(offline):
         backbone = load_backbone(task.backbone, image_size=task.image_size, meta=True)
         data = _write_images(task, place, seed)
