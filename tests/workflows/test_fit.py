@@ -281,7 +281,7 @@ def test_a_failed_run_says_why_in_its_state(photos, weights, tmp_path, monkeypat
     def broken(*_, **__):
         raise GraftError("The loom is broken.", "Mend it.")
 
-    monkeypatch.setattr(classification, "solve_with_views", broken)
+    monkeypatch.setattr(classification, "solve", broken)
     with pytest.raises(GraftError, match="loom"):
         graft.fit(photos, out=tmp_path / "r", weights=str(weights), **SMALL)
     state = Run.open(tmp_path / "r").state()

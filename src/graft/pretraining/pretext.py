@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
@@ -15,7 +15,7 @@ from graft.errors import RecipeError
 from graft.inference import Outputs
 from graft.pretraining.recipe import PretrainOptions
 from graft.strategies import HEAD, Phase, Plan
-from graft.tasks import Objective
+from graft.tasks import FrozenFeatures, Objective
 from graft.training.optimizers import LEARNING_RATE
 
 FROM_NOTHING = 10
@@ -44,16 +44,7 @@ class Pretext:
         """Return what pre-training minimises."""
         return self.loss
 
-    def solve(
-        self,
-        train: Outputs,
-        val: Outputs,
-        view: Callable[[int], Tensor],
-        *,
-        views: int,
-        options: TrainingOptions,
-        seed: int,
-    ) -> None:
+    def solve(self, features: FrozenFeatures) -> None:
         """Return None: nothing can be solved."""
 
     def score(self, outputs: Outputs) -> NoReturn:

@@ -21,12 +21,14 @@ from graft.tasks.objectives import (
     streams_of,
 )
 from graft.tasks.regression import NumberPrediction, Regression
+from graft.tasks.solving import FrozenFeatures
 from graft.tasks.task import PredictionRecord, Score, Solved, Task
 
 __all__ = [
     "BinaryCrossEntropy",
     "Classification",
     "CrossEntropy",
+    "FrozenFeatures",
     "LabelsPrediction",
     "Mixup",
     "Multilabel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ from graft.plugins import Strict
 from graft.probe.baselines import knn, prototypes
 from graft.probe.solve import Solution, solve
 from graft.tasks.objectives import CrossEntropy, Mixup, Objective
-from graft.tasks.solving import solve_with_views
+from graft.tasks.solving import FrozenFeatures
 from graft.tasks.task import Score, Solved, Task
 
 UNLABELLED = -1
@@ -128,22 +128,11 @@ class Classification:
         objective: Objective = CrossEntropy(options.label_smoothing, weights)
         return Mixup(objective, self.outputs, options.mixup) if options.mixup else objective
 
-    def solve(
-        self,
-        train: Outputs,
-        val: Outputs,
-        view: Callable[[int], Tensor],
-        *,
-        views: int,
-        options: TrainingOptions,
-        seed: int,
-    ) -> Solved:
+    def solve(self, features: FrozenFeatures) -> Solved:
         """Fit multinomial logistic regression; see `graft.probe.solve.solve`."""
-        fit = partial(
-            solve, classes=self.outputs, seed=seed, balanced=options.class_weights == "balanced"
-        )
-        solution, used = solve_with_views(train, view, views, fit)
-        return Solved(solution, used, describe(solution, train, val))
+        fit = partial(solve, classes=self.outputs, seed=features.seed, balanced=features.balanced)
+        solution, used = features.fit(fit)
+        return Solved(solution, used, describe(solution, features.train, features.val))
 
     def score(self, outputs: Outputs) -> Score:
         """Return the accuracy, and the mean cross-entropy in nats as its loss."""

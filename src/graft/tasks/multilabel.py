@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,7 +24,7 @@ from graft.plugins import Share, Strict
 from graft.probe.multilabel import solve_labels
 from graft.probe.solve import Solution
 from graft.tasks.objectives import BinaryCrossEntropy, Mixup, Objective
-from graft.tasks.solving import solve_with_views
+from graft.tasks.solving import FrozenFeatures
 from graft.tasks.task import Score, Solved, Task
 
 UNLABELLED = -1.0
@@ -152,21 +152,11 @@ class Multilabel:
         objective: Objective = BinaryCrossEntropy(options.label_smoothing, weights)
         return Mixup(objective, self.outputs, options.mixup) if options.mixup else objective
 
-    def solve(
-        self,
-        train: Outputs,
-        val: Outputs,
-        view: Callable[[int], Tensor],
-        *,
-        views: int,
-        options: TrainingOptions,
-        seed: int,
-    ) -> Solved:
+    def solve(self, features: FrozenFeatures) -> Solved:
         """Fit a logistic regression per label; see `graft.probe.multilabel.solve_labels`."""
-        balanced = options.class_weights == "balanced"
-        fit = partial(solve_labels, seed=seed, balanced=balanced)
-        solution, used = solve_with_views(train, view, views, fit)
-        return Solved(solution, used, self._describe(solution, train.targets))
+        fit = partial(solve_labels, seed=features.seed, balanced=features.balanced)
+        solution, used = features.fit(fit)
+        return Solved(solution, used, self._describe(solution, features.train.targets))
 
     def _describe(self, solution: Solution, targets: Tensor) -> dict[str, Any]:
         varies = (targets != targets[0]).any(dim=0).tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import floor, isfinite, log10
@@ -23,7 +23,7 @@ from graft.inference import Outputs, require_finite
 from graft.plugins import Strict
 from graft.probe.ridge import solve_ridge
 from graft.tasks.objectives import Objective, SquaredError
-from graft.tasks.solving import solve_with_views
+from graft.tasks.solving import FrozenFeatures
 from graft.tasks.task import Score, Solved, Task
 
 DIGITS = 6
@@ -138,18 +138,9 @@ class Regression:
                 )
         return SquaredError()
 
-    def solve(
-        self,
-        train: Outputs,
-        val: Outputs,
-        view: Callable[[int], Tensor],
-        *,
-        views: int,
-        options: TrainingOptions,
-        seed: int,
-    ) -> Solved:
+    def solve(self, features: FrozenFeatures) -> Solved:
         """Fit ridge regression; see `graft.probe.ridge.solve_ridge`."""
-        solution, used = solve_with_views(train, view, views, partial(solve_ridge, seed=seed))
+        solution, used = features.fit(partial(solve_ridge, seed=features.seed))
         record = {
             "C": solution.C,
             "at_edge": solution.at_edge,

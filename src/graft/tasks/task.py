@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from graft.data.manifest import Sample
 from graft.inference import Outputs
 from graft.probe.solve import Solution
 from graft.tasks.objectives import Objective
+from graft.tasks.solving import FrozenFeatures
 
 
 @dataclass(frozen=True)
@@ -109,26 +110,8 @@ class Task(Protocol):
             train: The training samples, which class weights are counted from.
         """
 
-    def solve(
-        self,
-        train: Outputs,
-        val: Outputs,
-        view: Callable[[int], Tensor],
-        *,
-        views: int,
-        options: TrainingOptions,
-        seed: int,
-    ) -> Solved | None:
-        """Fit a linear head to convergence on frozen features; None where that is not possible.
-
-        Args:
-            train: Features (N, width) and targets of the clean training images.
-            val: The same of the validation images, for the record alone: nothing is fitted to them.
-            view: Gives the features (N, width) of an augmented view of the training images, from 1.
-            views: Augmented views to try at most.
-            options: Class weights.
-            seed: Of the folds.
-        """
+    def solve(self, features: FrozenFeatures) -> Solved | None:
+        """Fit a linear head to convergence on frozen features; None where that is not possible."""
 
     def score(self, outputs: Outputs) -> Score:
         """Return the one score of a model's outputs on labelled images."""

@@ -23,7 +23,7 @@ from graft.machine import Stopwatch
 from graft.model import Model
 from graft.run import score_key
 from graft.strategies import Phase, Plan
-from graft.tasks import Objective, Progress, streams_of
+from graft.tasks import FrozenFeatures, Objective, Progress, streams_of
 from graft.training.accelerator import find_device, make_accelerator
 from graft.training.callbacks import Callback, Checkpointing, EarlyStopping, MetricsFiles, notify
 from graft.training.checkpoints import Checkpoints, Position, Result
@@ -210,12 +210,14 @@ class Trainer:
         augmented = isinstance(self.train_loader, Loader) and self.train_loader.augmentation
         with self.watch("train"):
             solved = self.task.solve(
-                Outputs(features.train, train.targets),
-                Outputs(features.val, val.targets),
-                features.view,
-                views=self.options.views or 0 if augmented else 0,
-                options=self.options,
-                seed=self.seed,
+                FrozenFeatures(
+                    Outputs(features.train, train.targets),
+                    Outputs(features.val, val.targets),
+                    features.view,
+                    self.options.views or 0 if augmented else 0,
+                    self.options,
+                    self.seed,
+                )
             )
             assert solved is not None, "a plan solves only what can be solved"
             solved.solution.install(head)
