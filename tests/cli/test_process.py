@@ -228,13 +228,16 @@ def test_help_for_a_reader_who_has_seen_enough_exits_0():
 
 
 def test_threads_that_wait_sleep_unless_the_user_chose_how_they_wait(monkeypatch):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "any")
-    monkeypatch.delenv("OMP_WAIT_POLICY")
+    for name in process.WAITING:
+        monkeypatch.setenv(name, "any")
+        monkeypatch.delenv(name)
     process.sleep_while_waiting()
     assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    assert os.environ.pop("GOMP_SPINCOUNT") == "10000"
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     process.sleep_while_waiting()
     assert os.environ["OMP_WAIT_POLICY"] == "active"
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 def test_the_waiting_policy_is_set_before_torch_is_imported():
@@ -244,6 +247,6 @@ def test_the_waiting_policy_is_set_before_torch_is_imported():
         "main.main = lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
         "process.run()\n"
     )
-    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    given = {name: value for name, value in os.environ.items() if name not in process.WAITING}
     done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
     assert done.stdout.split() == ["passive", "False"], done.stderr
