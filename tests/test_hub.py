@@ -275,6 +275,26 @@ def test_a_dataset_goes_from_the_hub_to_samples(
     assert hub.asked == []
 
 
+def test_a_part_of_a_dataset_goes_from_the_hub_to_samples(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_photo: MakePhoto
+) -> None:
+    pytest.importorskip("datasets", reason="the extra [datasets] is not installed")
+    monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "graft"))
+    hub.files = {}
+    for name in [f"train/{label}/{n}.png" for label in ("ants", "bees") for n in range(4)]:
+        file = io.BytesIO()
+        make_photo(seed=len(hub.files)).save(file, "PNG")
+        hub.files[name] = file.getvalue()
+    hub.files["validation/bees/0.png"] = hub.files["train/bees/0.png"]
+
+    manifest = scan("hf:org/net[:4]")
+
+    assert manifest.counts() == {"train": {"ants": 2, "bees": 2}}
+    with staying_offline():
+        assert scan("hf:org/net[:4]") == manifest
+        assert scan("hf:org/net[:2]").counts() == {"train": {"ants": 1, "bees": 1}}
+
+
 def test_a_dataset_that_is_not_cached_is_not_fetched_offline(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

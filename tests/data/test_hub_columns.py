@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graft.data.hub_images import Columns, find_columns
+from graft.data.hub_dataset import Columns, find_columns
 from graft.errors import DataError
 
 datasets = pytest.importorskip("datasets", reason="the extra [datasets] is not installed")

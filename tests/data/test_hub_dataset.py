@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from tests.conftest import MakePhoto
 
-from graft.data import hub_dataset, hub_images
+from graft.data import hub_dataset
 from graft.data.hub_dataset import HubName, hub_name, is_saved_dataset
+from graft.data.image_files import ImageFiles, read_back, write_out
 from graft.data.manifest import assign_splits
 from graft.data.scan import locate, scan
 from graft.errors import DataError, ResourceError
@@ -181,16 +182,18 @@ def test_corrupt_bytes_are_set_aside_with_their_reason(photo: Photo, tmp_path: P
     }
 
 
-def test_a_row_that_refers_to_a_lost_file_is_set_aside_by_name(tmp_path: Path) -> None:
+def test_a_row_that_refers_to_a_lost_file_is_set_aside_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features = datasets.Features({"image": datasets.Image(), "kind": CLASSES})
     lost = {"bytes": None, "path": str(tmp_path / "lost.jpg")}
     data = datasets.Dataset.from_dict({"image": [lost], "kind": [1]}, features=features)
+    folder = saved(table([(b"an image", 1)]), tmp_path / "insects")
+    monkeypatch.setattr(datasets, "load_from_disk", lambda _: data)
 
-    hub_images.write_out(lambda _: {"": data}, tmp_path / "out", "insects")
-    listing = hub_images.read_back(tmp_path / "out")
+    [sample] = scan(folder).samples
 
-    assert listing is not None
-    assert [entry.path for entry in listing.entries] == [tmp_path / "lost.jpg"]
+    assert (sample.path, sample.state) == (str(tmp_path / "lost.jpg"), "no such file")
 
 
 @pytest.mark.parametrize(
@@ -279,14 +282,18 @@ def test_a_write_that_fails_leaves_nothing(
     assert list(cache.iterdir()) == []
 
 
-def test_a_slower_writer_keeps_the_folder_of_the_quicker_one(photo: Photo, tmp_path: Path) -> None:
-    def load(_: Path) -> dict[str, Any]:
+def test_a_slower_writer_keeps_the_folder_of_the_quicker_one(tmp_path: Path) -> None:
+    def write(images: ImageFiles) -> None:
+        images.add(b"first", ".jpg", "ants", "")
+
+    def write_slowly(images: ImageFiles) -> None:
         shutil.copytree(tmp_path / "first", tmp_path / "out")
-        return {"": table([(photo(2), 0)])}
+        images.add(b"second", ".jpg", "ants", "")
 
-    hub_images.write_out(lambda _: {"": table([(photo(1), 0)])}, tmp_path / "first", "insects")
-    hub_images.write_out(load, tmp_path / "out", "insects")
+    write_out(write, tmp_path / "first", "insects")
+    write_out(write_slowly, tmp_path / "out", "insects")
 
+    assert read_back(tmp_path / "out") is not None
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"first", "out"}
 
@@ -335,6 +342,10 @@ def test_folders_of_images_are_not_taken_for_datasets(tmp_path: Path) -> None:
         ("hf:org/net@v1.0", HubName("org/net", "v1.0")),
         ("hf:org/net:small", HubName("org/net", None, "small")),
         ("hf:org/net@refs/pr/1:a:b", HubName("org/net", "refs/pr/1", "a:b")),
+        ("hf:food101[:5000]", HubName("food101", first="5000")),
+        ("hf:org/net@v1.0:small[:10%]", HubName("org/net", "v1.0", "small", "10%")),
+        ("hf:org/net:Validation[:100%]", HubName("org/net", first="100%", split="Validation")),
+        ("hf:org/net:small:test[:7]", HubName("org/net", None, "small", "7", "test")),
         ("photos", None),
         ("/data/hf:x", None),
     ],
@@ -343,7 +354,11 @@ def test_names_on_the_hub_are_read(source: str, name: HubName | None) -> None:
     assert hub_name(source) == name
 
 
-@pytest.mark.parametrize("source", ["hf:", "hf:a/b/c", "hf:../etc@x y", "hf:a@", "hf:a:"])
+@pytest.mark.parametrize(
+    "source",
+    ["hf:", "hf:a/b/c", "hf:../etc@x y", "hf:a@", "hf:a:"]
+    + [f"hf:a[{part}]" for part in ("", ":", ":0", ":x", ":-1", ":1.5", ":101%", ":0%", "1:2")],
+)
 def test_what_is_no_name_is_refused(source: str) -> None:
     with pytest.raises(DataError, match=r"Write hf:ORG/NAME\[@REVISION\]\[:CONFIG\]"):
         locate(source)
@@ -413,6 +428,53 @@ def test_a_pinned_commit_that_was_written_out_asks_nobody(
     monkeypatch.setattr(hub_dataset, "hub_folder", lambda *_, **__: pytest.fail("asked"))
 
     assert scan(f"hf:org/net@{COMMIT}").samples == first.samples
+
+
+def rows_of(*labels: int, start: int = 0, photo: Photo) -> Rows:
+    """Make rows of different images with these labels."""
+    return [(photo(start + place), label) for place, label in enumerate(labels)]
+
+
+def test_a_part_of_a_dataset_has_the_same_share_of_each_class(
+    photo: Photo, repository: Path
+) -> None:
+    ordered = table(rows_of(*[0] * 8, *[1] * 4, start=10, photo=photo))
+    ordered.to_parquet(repository / "data" / "train-0.parquet")
+
+    manifest = scan("hf:org/net[:6]")
+
+    assert manifest.counts() == {"train": {"ants": 2, "bees": 4}}
+    assert set(manifest.notes) == {
+        "6 of 12 images of the split 'train' of 'org/net' are read, the same share of each class.",
+        "Left out: the split 'validation', as only 'train' is read.",
+    }
+    smaller = {sample.sha256 for sample in scan("hf:org/net[:3]").samples}
+    assert smaller < {sample.sha256 for sample in manifest.samples}
+    assert scan("hf:org/net:train[:50%]").counts() == manifest.counts()
+    assert len(scan("hf:org/net[:100]").samples) == 12
+    assert len(scan("hf:org/net").samples) == 13
+    assert scan("hf:org/net:validation[:1]").counts() == {"val": {"ants": 1}}
+
+
+def test_a_part_is_taken_from_rows_with_labels(photo: Photo, repository: Path) -> None:
+    rows = [(photo(20), -1), *rows_of(0, 0, 1, 1, start=30, photo=photo)]
+    table(rows).to_parquet(repository / "data" / "train-0.parquet")
+
+    assert scan("hf:org/net[:2]").counts() == {"train": {"ants": 1, "bees": 1}}
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("hf:org/net[:1]", "2 classes, more than the 1 of its 2 images"),
+        ("hf:org/net:test[:1]", "has the splits train, validation; "),
+    ],
+)
+def test_a_part_that_cannot_be_meant_is_refused(
+    repository: Path, source: str, problem: str
+) -> None:
+    with pytest.raises(DataError, match=problem):
+        scan(source)
 
 
 def test_a_card_cannot_send_the_library_elsewhere(repository: Path) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from graft.data.layout import read_table
 from graft.data.manifest import Manifest, Sample
+from graft.data.table import read_table
 from graft.errors import DataError
 
 SAMPLES = (

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graft.data.manifest import Manifest, Sample, assign_splits
+from graft.data.manifest import Manifest, Sample, assign_splits, limit_training, stratified_order
 from graft.data.scan import scan
+from graft.data.target import CLASSIFICATION, MULTILABEL, REGRESSION
 from graft.errors import RecipeError
 
 
@@ -215,3 +216,131 @@ def test_an_undecided_image_follows_its_group():
     rows = [replace(sample(n, split=split), group="p") for n, split in enumerate(["test", ""])]
     others = [sample(n) for n in range(10, 20)]
     assert split_of(assign_splits(manifest_of(*rows, *others)))["/ants/1.jpg"] == "test"
+
+
+kinds = {
+    CLASSIFICATION: st.sampled_from(["ants", "bees", "wasps"]),
+    MULTILABEL: st.sampled_from(["", "striped", "striped;winged", "large;winged", "large"]),
+    REGRESSION: st.floats(-9, 9).map(repr),
+}
+
+
+@st.composite
+def split_manifests(draw, tasks=tuple(kinds)):
+    """Draw manifests with splits, copies among them."""
+    task = draw(st.sampled_from(tasks))
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 40), kinds[task], st.sampled_from(["train", "train", "val", "test"])
+            ),
+            min_size=1,
+            max_size=60,
+        )
+    )
+    samples = (
+        replace(sample(content, label, split, name=str(n)), state="ok" if content else "truncated")
+        for n, (content, label, split) in enumerate(rows)
+    )
+    return Manifest(tuple(samples), root="/", task=task)
+
+
+def kept(manifest: Manifest, **options: int) -> set[str]:
+    return {sample.path for sample in limit_training(manifest, **options).subset("train")}
+
+
+@settings(max_examples=150, deadline=None)
+@given(split_manifests(tasks=(CLASSIFICATION, MULTILABEL)), st.integers(1, 9), st.integers(0, 3))
+def test_a_limit_per_class_is_nested_and_keeps_so_many_of_each(manifest, count, seed):
+    few, more = (kept(manifest, per_class=number, seed=seed) for number in (count, count + 1))
+    assert few <= more <= {s.path for s in manifest.subset("train")}
+    available = manifest.counts().get("train", {})
+    found = limit_training(manifest, per_class=count, seed=seed).counts().get("train", {})
+    for label, number in available.items():
+        assert found[label] >= min(count, number)
+        if manifest.task == CLASSIFICATION:
+            assert found[label] == min(count, number)
+
+
+@settings(max_examples=150, deadline=None)
+@given(split_manifests(), st.integers(12, 40), st.integers(0, 3))
+def test_a_limit_is_nested_exact_and_stratified(manifest, count, seed):
+    training = manifest.subset("train")
+    few, more = (kept(manifest, limit=number, seed=seed) for number in (count, count + 1))
+    assert few <= more
+    assert len(few) == min(count, len(training))
+    if manifest.task == CLASSIFICATION and len(few) < len(training):
+        found = limit_training(manifest, limit=count, seed=seed).counts()["train"]
+        for label, number in manifest.counts()["train"].items():
+            share = count * number / len(training)
+            assert abs(found[label] - share) <= 1 + share / count * len(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(split_manifests(tasks=(CLASSIFICATION,)), st.integers(1, 9), st.integers(12, 40))
+def test_both_limits_together_are_nested(manifest, per_class, limit):
+    few = kept(manifest, per_class=per_class, limit=limit)
+    assert few <= kept(manifest, per_class=per_class, limit=limit + 1)
+    assert few <= kept(manifest, per_class=per_class)
+
+
+@settings(max_examples=60, deadline=None)
+@given(split_manifests(), st.integers(12, 20), st.integers(0, 3))
+def test_a_limit_leaves_other_splits_and_unreadable_images_alone(manifest, count, seed):
+    limited = limit_training(manifest, limit=count, seed=seed)
+    assert [limited.subset(split) for split in ("val", "test")] == [
+        manifest.subset(split) for split in ("val", "test")
+    ]
+    assert limited.set_aside == manifest.set_aside
+
+
+@settings(max_examples=60, deadline=None)
+@given(split_manifests(), st.integers(12, 20), st.integers(0, 3))
+def test_names_and_order_do_not_matter_to_a_limit(manifest, count, seed):
+    distinct = {s.sha256: s for s in manifest.samples}
+    manifest = replace(manifest, samples=tuple(distinct.values()))
+    renamed = tuple(replace(s, path=f"/other/{s.path}") for s in reversed(manifest.samples))
+    found = (
+        {s.sha256 for s in limit_training(m, limit=count, seed=seed).subset("train")}
+        for m in (manifest, replace(manifest, samples=renamed))
+    )
+    assert next(found) == next(found)
+
+
+def test_another_seed_keeps_other_images():
+    manifest = manifest_of(*(sample(n, split="train") for n in range(40)))
+    assert kept(manifest, per_class=10, seed=1) != kept(manifest, per_class=10, seed=2)
+
+
+def test_a_limit_is_said():
+    manifest = manifest_of(*(sample(n, split="train") for n in range(40)))
+    assert limit_training(manifest, per_class=10, seed=7).notes == (
+        "10 of 40 training images are used, drawn by --seed 7.",
+    )
+    assert limit_training(manifest).notes == ()
+
+
+def test_a_limit_that_leaves_a_class_without_images_is_refused():
+    manifest = manifest_of(*(sample(n, "abc"[n % 3], "train") for n in range(9)))
+    with pytest.raises(RecipeError, match="--limit 2 leaves training images of 2 of 3 classes"):
+        limit_training(manifest, limit=2)
+
+
+def test_numbers_have_no_classes_to_limit():
+    numbers = Manifest((sample(1, "2.5", "train"),), root="/", task=REGRESSION)
+    with pytest.raises(RecipeError, match="--per-class 5 was given, and numbers have no classes"):
+        limit_training(numbers, per_class=5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from("abcd"), min_size=1))
+def test_every_beginning_of_a_stratified_order_has_its_share_of_each(strata):
+    order = stratified_order(strata)
+    assert sorted(order) == list(range(len(strata)))
+    for count in range(1, len(strata) + 1):
+        chosen = [strata[place] for place in order[:count]]
+        if count >= len(set(strata)):
+            assert set(chosen) == set(strata)
+            for name in set(strata):
+                share = count * strata.count(name) / len(strata)
+                assert abs(chosen.count(name) - share) <= len(set(strata))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from graft.data.layout import read_table
 from graft.data.manifest import Manifest, Sample
+from graft.data.table import read_table
 from graft.errors import DataError
 
 

@@ -1,28 +1,20 @@
-"""What folders and tables say: image files, their labels and their splits."""
+"""What folders say: image files, their labels and their splits."""
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from graft.data.decode import is_image
-from graft.data.target import (
-    CLASSIFICATION,
-    COLUMNS,
-    MULTILABEL,
-    REGRESSION,
-    SEPARATOR,
-    join_names,
-    number_of,
-)
-from graft.errors import DataError, nearest
-from graft.files import from_cell, readable_path
+from graft.data.target import CLASSIFICATION
+from graft.errors import DataError
+from graft.files import readable_path
 
 # A file so named is meant as an image, even where this program cannot read the format: it is set
 # aside with a reason and not passed over.
@@ -30,7 +22,9 @@ _IMAGE_SUFFIX = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|png|gif|bmp|tiff?|webp|avif|jp2|p[bgnp]m|ico|hei[cf]|tga|psd|svg)",
     re.IGNORECASE,
 )
-_CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
+_CLUTTER = frozenset(
+    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "lost+found"}
+)
 
 
 def is_hidden(name: str) -> bool:
@@ -105,7 +99,12 @@ def _images_of(path: Path) -> list[Path]:
     elif glob.has_magic(str(path)):
         # Path.glob takes no absolute patterns.
         matches = map(Path, sorted(glob.glob(str(path), recursive=True)))  # noqa: PTH207
-        images = [match for match in matches if match.is_file() and _is_image(match)]
+        images = [
+            match
+            for match in matches
+            if match.is_file() and _is_image(match)
+            if not any(is_hidden(part) for part in match.parts if part not in path.parts)
+        ]
     else:
         raise DataError(f"'{path}' does not exist.", "Give files, folders or patterns.")
     if not images:
@@ -179,30 +178,151 @@ class Listing(NamedTuple):
 def read_folder(root: Path) -> Listing:
     """List the labelled images below `root`.
 
-    A folder named as a split (in any case, see `SPLIT_NAMES`) is one if it holds class folders.
-    With a training split, or with nothing but splits, the layout is split; everything else is
-    flat, and a class may be called "test".
+    A folder named as a split (in any case, see `SPLIT_NAMES`) is one if its images have labels: by
+    class folders, or by their file names, such as cat.0.jpg and dog_001.jpg. Beside a training
+    split with class folders, or where all folders are named as splits, the layout is split;
+    everything else is flat, and a class may be called "test".
 
     Args:
         root: An existing folder.
 
     Returns:
-        Every image that lies in a class folder, at any depth. Empty and hidden folders are no
-        classes.
+        Every image that has a label, and notes on how folders and names were read and on what was
+        left out. Empty and hidden folders are no classes.
     """
+    folders = [folder for folder in subfolders(root) if any(images_below(folder))]
     splits = {
-        folder: entries
-        for folder in subfolders(root)
-        if (split := SPLIT_NAMES.get(folder.name.casefold()))
-        and (entries := _classes(folder, split))
+        folder: SPLIT_NAMES[folder.name.casefold()]
+        for folder in folders
+        if folder.name.casefold() in SPLIT_NAMES
     }
-    others = [folder for folder in subfolders(root) if splits and folder not in splits]
-    others = [folder for folder in others if any(images_below(folder))]
-    entries = [entry for group in splits.values() for entry in group]
-    has_train = any(entry.split == "train" for entry in entries)
-    if not splits or (others and not has_train):
-        return Listing(_classes(root, ""), _loose_images([root]))
-    return Listing(entries, _left_out(others) + _loose_images([root, *splits]))
+    others = [folder for folder in folders if folder not in splits]
+    in_classes = {folder: _classes(folder, split) for folder, split in splits.items()}
+    trained = any(in_classes[folder] for folder, split in splits.items() if split == "train")
+    classes = [folder for folder in others if not _NUMBERED_SPLIT.fullmatch(folder.name)]
+    if not splits or (classes and not trained):
+        return _flat(root)
+    return _split(root, splits, in_classes, others)
+
+
+def _flat(root: Path) -> Listing:
+    entries = _classes(root, "")
+    return Listing(entries, _loose_images(root)) if entries else _named_images(root, "", ())
+
+
+def _split(
+    root: Path,
+    splits: dict[Path, str],
+    in_classes: dict[Path, list[LabelledFile]],
+    others: list[Path],
+) -> Listing:
+    entries: list[LabelledFile] = []
+    notes = [f"Left out: '{folder.name}' lies beside the splits and is none." for folder in others]
+    # The training split first: the labels of the others' file names must be among its labels.
+    for folder, split in sorted(splits.items(), key=lambda item: item[1] != "train"):
+        if in_classes[folder]:
+            entries += in_classes[folder]
+            notes += _loose_images(folder)
+        else:
+            known = {entry.label for entry in entries if entry.split == "train"}
+            found = _named_images(folder, split, known)
+            entries += found.entries
+            notes += found.notes
+    renamed = {folder: split for folder, split in splits.items() if folder.name != split}
+    if entries and renamed:
+        read = [f"'{folder.name}' as {_SPLITS[split]}" for folder, split in renamed.items()]
+        notes.insert(0, f"{', '.join(read)}.".replace(" as ", " is read as ", 1))
+    return Listing(entries, notes + _loose_images(root))
+
+
+_SPLITS = {
+    "train": "the training split",
+    "val": "the validation split",
+    "test": "the test split",
+}
+_NUMBERED_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})[\W_]?\d+", re.IGNORECASE)
+"""A folder beside the splits that is no class, such as the unlabelled test1 of Dogs vs. Cats."""
+
+
+def _named_images(folder: Path, split: str, known: Collection[str]) -> Listing:
+    """List the images directly in a folder, labelled by their file names."""
+    images = images_in(folder)
+    if not images:
+        return Listing([], [])
+    try:
+        labels = labels_in_names(images, known)
+    except ValueError as unclear:
+        count = f"{len(images)} image{'s' * (len(images) > 1)}"
+        return Listing(
+            [], [f"Left out: {count} directly in '{folder.name}', in no class: {unclear}."]
+        )
+    counts = Counter(labels)
+    shown = [f"{label} ({count})" for label, count in sorted(counts.items())]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    note = f"Labels are the beginnings of the file names in '{folder.name}': "
+    entries = [
+        LabelledFile(image, label, split) for image, label in zip(images, labels, strict=True)
+    ]
+    return Listing(entries, [f"{note}{', '.join(shown[:_SHOWN])}{more}."])
+
+
+_SHOWN = 10
+_NAME_AND_NUMBER = re.compile(r"(?P<label>.+?)[\s._-]*[(\[]?\d+[)\]]?")
+_SERIAL = re.compile(
+    r"at|dcim|dsc[fn]?|file|frame|gopr|image|img|mvi|page|photo|pic(ture)?|pxl|sample|scan|"
+    r"screenshot|untitled|vid(eo)?|whatsapp"
+)
+"""Words that cameras and programs put before a number."""
+
+
+def labels_in_names(images: Iterable[Path], known: Collection[str] = ()) -> list[str]:
+    """Return the label that each file name begins with: what comes before its final number.
+
+    Args:
+        images: Files such as cat.0.jpg, cat_001.jpg or "cat (1).jpg".
+        known: The labels there are; without them, at least two with two images each are expected.
+
+    Raises:
+        ValueError: The names cannot be meant as labels, or may mean something else; it says why.
+
+    Example:
+        >>> labels_in_names([Path(f"{name}.{n}.jpg") for name in ("cat", "dog") for n in (0, 1)])
+        ['cat', 'cat', 'dog', 'dog']
+        >>> labels_in_names([Path(f"IMG_{number}.jpg") for number in range(9)])
+        Traceback (most recent call last):
+        ValueError: all file names begin with 'IMG'
+    """
+    labels = [_label_in(image) for image in images]
+    counts = Counter(labels)
+    if known:
+        strange = next((label for label in counts if label not in known), None)
+        if strange is not None:
+            raise ValueError(f"a file name begins with '{strange}', which is no class of training")
+        return labels
+    if len(counts) == 1:
+        raise ValueError(f"all file names begin with '{labels[0]}'")
+    if all(label.casefold() in SPLIT_NAMES for label in counts):
+        raise ValueError(f"the file names begin with {' and '.join(sorted(counts))}, as splits")
+    alike: dict[str, str] = {}
+    for label in counts:
+        other = alike.setdefault(re.sub(r"\d+", "0", label.casefold()), label)
+        if other != label:
+            raise ValueError(
+                f"file names begin with '{other}' and with '{label}', which may mean one class "
+                "or two"
+            )
+        if all(map(_SERIAL.fullmatch, re.findall(r"[^\W\d_]+", label.casefold()))):
+            raise ValueError(f"file names begin with '{label}', as cameras and programs name them")
+        if counts[label] == 1:
+            raise ValueError(f"only one file name begins with '{label}'")
+    return labels
+
+
+def _label_in(image: Path) -> str:
+    found = _NAME_AND_NUMBER.fullmatch(label_of(image.stem))
+    if found is None or not any(letter.isalpha() for letter in found["label"]):
+        raise ValueError(f"the file name '{image.name}' is no label with a number, as cat_001.jpg")
+    return found["label"]
 
 
 def label_of(name: str) -> str:
@@ -225,201 +345,7 @@ def _classes(folder: Path, split: str) -> list[LabelledFile]:
     ]
 
 
-def _left_out(folders: list[Path]) -> list[str]:
-    return [f"Left out: '{folder.name}' lies beside the splits and is none." for folder in folders]
-
-
-def _loose_images(folders: list[Path]) -> list[str]:
-    loose = {folder: len(images_in(folder)) for folder in folders}
-    return [
-        f"Left out: {count} image{'s' * (count > 1)} directly in '{folder.name}', in no class."
-        for folder, count in loose.items()
-        if count
-    ]
-
-
-OWN = ("path", "split", "group")
-"""Columns that hold no target."""
-
-WRITTEN = {"path", "split", "sha256", "width", "height", "state"}
-"""Columns of a table that Graft wrote, with names as `to_cell` has them."""
-
-
-def read_table(table: Path, task: str | None = None) -> Listing:
-    r"""List the labelled images of a table, and recognise the task from its columns.
-
-    Beside `path`, and `split` if there is one, a table has `label` (a class), `labels` (any number
-    of labels, separated by semicolons), `value` (a number), or a column of 0 and 1 for each label.
-    Images with the same `group`, such as a patient, are kept in one split. Columns may come in any
-    order; others are ignored. Commas, semicolons or tabs separate them.
-
-    Args:
-        table: An existing file with a header row. Relative paths in it start at its folder.
-        task: Whose column to read, of a table with the columns of several tasks.
-
-    Raises:
-        DataError: The table is not text, lacks a column, has two kinds of targets, or a row lacks
-            a value, has one that cannot be meant or names an unknown split; the row is named.
-
-    Example:
-        >>> import tempfile
-        >>> table = Path(tempfile.mkdtemp()) / "photos.csv"
-        >>> _ = table.write_text("path,label,split\nant.jpg,ants,training\n")
-        >>> [(entry.path.name, entry.label, entry.split) for entry in read_table(table).entries]
-        [('ant.jpg', 'ants', 'train')]
-        >>> _ = table.write_text("path,winged,striped\nbee.jpg,1,1\nant.jpg,0,0\n")
-        >>> read_table(table).task, [entry.label for entry in read_table(table).entries]
-        ('multilabel', ['striped;winged', ''])
-    """
-    try:
-        # utf-8-sig drops the mark that spreadsheets put first; surrogateescape keeps file names
-        # that are not UTF-8.
-        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            file.seek(0)
-            columns, *rows = list(csv.reader(file, delimiter=delimiter)) or [[]]
-    except (OSError, csv.Error) as error:
-        raise DataError(
-            f"The table '{table}' cannot be read: {error}.", "Give a CSV file in UTF-8."
-        ) from error
-    return _Table(table, columns, rows, task).listing()
-
-
-class _Table:
-    """The columns and rows of a table, and sentences about what is wrong with them."""
-
-    def __init__(
-        self, table: Path, columns: list[str], rows: list[list[str]], wanted: str | None
-    ) -> None:
-        self.table, self.columns, self.wanted = table, columns, wanted
-        self.positions = {name.strip().casefold(): index for index, name in enumerate(columns)}
-        self.rows = [(number, row) for number, row in enumerate(rows, 2) if row]
-        if set(self.positions) >= WRITTEN:
-            self.rows = [(number, [*map(from_cell, row)]) for number, row in self.rows]
-        self.flags: dict[str, int] = {}
-
-    def listing(self) -> Listing:
-        """Return the entries, with the task that the columns say."""
-        task = self.task()
-        target = {CLASSIFICATION: self.label, MULTILABEL: self.labels, REGRESSION: self.value}[task]
-        if self.flags:
-            target = self.flagged
-        entries = [self.entry(number, row, target) for number, row in self.rows]
-        named = {name for entry in entries for name in entry.label.split(SEPARATOR)}
-        empty = [name for name in self.flags if label_of(name) not in named]
-        notes = [f"Left out: no image has the label '{name}', all are 0." for name in empty]
-        return Listing(entries, notes, task)
-
-    def task(self) -> str:
-        """Recognise the task from the columns."""
-        found = [task for task, column in COLUMNS.items() if column in self.positions]
-        if self.wanted in found:
-            found = [self.wanted]
-        elif self.wanted == MULTILABEL and self.flag_columns():
-            found = []  # the other columns are those of other tasks
-        if "path" in self.positions and len(found) == 1:
-            return found[0]
-        if len(found) > 1:
-            raise DataError(
-                f"'{self.table}' has the columns {' and '.join(COLUMNS[task] for task in found)}, "
-                "which mean different tasks.",
-                "Say which is to be learned: --task classification, multilabel or regression.",
-            )
-        self.flags = self.flag_columns() if "path" in self.positions else {}
-        if not self.flags:
-            raise DataError(
-                f"'{self.table}' has the columns {', '.join(self.columns) or 'none'}; expected "
-                "path and label (or labels, value, or a column of 0 and 1 for each label).",
-                "Name the columns in the first row; the splits, if there are any, split.",
-            )
-        return MULTILABEL
-
-    def flag_columns(self) -> dict[str, int]:
-        """Return the columns in which a 0 or a 1 occurs: each stands for a label."""
-        return {
-            name.strip(): index
-            for index, name in enumerate(self.columns)
-            if name.strip() and name.strip().casefold() not in (*OWN, *COLUMNS.values())
-            if any(_cell(row, index) in ("0", "1") for _, row in self.rows)
-        }
-
-    def entry(
-        self, number: int, row: list[str], target: Callable[[int, list[str]], str]
-    ) -> LabelledFile:
-        """Return what one row says."""
-        path, split = self.cell(row, "path"), self.cell(row, "split")
-        if not path:
-            raise self.error(number, "has no path", "Complete or remove the row.")
-        if split and split.casefold() not in SPLIT_NAMES:
-            raise self.error(
-                number,
-                f"has the split '{split}'",
-                f"Known are {nearest(split, SPLIT_NAMES)}; leave it empty to have it drawn.",
-            )
-        label = target(number, row)
-        if not label.isprintable():
-            raise self.error(
-                number,
-                f"has the label {label!r}, which is not readable text",
-                "Save the table in UTF-8.",
-            )
-        absolute = Path(os.path.normpath(self.table.parent / path))
-        return LabelledFile(
-            absolute, label, SPLIT_NAMES.get(split.casefold(), ""), self.cell(row, "group")
-        )
-
-    def label(self, number: int, row: list[str]) -> str:
-        """Return the class of a row."""
-        label = self.cell(row, "label")
-        if not label:
-            raise self.error(number, "has no label", "Complete or remove the row.")
-        return label_of(label)
-
-    def labels(self, number: int, row: list[str]) -> str:
-        """Return the labels of a row; there may be none."""
-        if self.positions["labels"] >= len(row):
-            raise self.error(number, "has no cell for labels", "Leave it empty for none of them.")
-        return join_names(map(label_of, self.cell(row, "labels").split(SEPARATOR)))
-
-    def value(self, number: int, row: list[str]) -> str:
-        """Return the number of a row."""
-        text = self.cell(row, "value")
-        if not text:
-            raise self.error(number, "has no value", "Complete or remove the row.")
-        try:
-            return repr(number_of(text))
-        except ValueError:
-            raise self.error(
-                number,
-                f"has the value {text[:40]!r}, which is no finite number",
-                "Write numbers as in 2.5, or remove the row.",
-            ) from None
-
-    def flagged(self, number: int, row: list[str]) -> str:
-        """Return the labels of a row whose columns are 1."""
-        for name, index in self.flags.items():
-            if _cell(row, index) not in ("0", "1"):
-                raise self.error(
-                    number,
-                    f"has {_cell(row, index)[:40]!r} in the column '{name}', which elsewhere says "
-                    "by 0 or 1 whether an image has that label",
-                    "Write 0 or 1; remove the column if it is no label.",
-                )
-            if SEPARATOR in name:
-                raise self.error(1, f"names a label with '{SEPARATOR}', '{name}'", "Rename it.")
-        return join_names(
-            label_of(name) for name, index in self.flags.items() if _cell(row, index) == "1"
-        )
-
-    def cell(self, row: list[str], column: str) -> str:
-        """Return what a row has in a column, "" for nothing."""
-        return _cell(row, self.positions.get(column, len(row)))
-
-    def error(self, number: int, what: str, hint: str) -> DataError:
-        """Return an error that names the row."""
-        return DataError(f"Row {number} of '{self.table}' {what}.", hint)
-
-
-def _cell(row: list[str], index: int) -> str:
-    return row[index].strip() if index < len(row) else ""
+def _loose_images(folder: Path) -> list[str]:
+    count = len(images_in(folder))
+    images = f"{count} image{'s' * (count > 1)}"
+    return [f"Left out: {images} directly in '{folder.name}', in no class."] if count else []

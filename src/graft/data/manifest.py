@@ -7,7 +7,7 @@ import hashlib
 import os
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
@@ -352,6 +352,100 @@ def _draw(
             del ranked[:taken]
         drawn.update(dict.fromkeys(ranked, "train"))
     return drawn
+
+
+def limit_training(
+    manifest: Manifest, *, per_class: int | None = None, limit: int | None = None, seed: int = 0
+) -> Manifest:
+    """Keep only some of the training images; validation and test images stay.
+
+    The draw follows from the files' contents and the seed alone. It is nested: with the same seed,
+    a smaller number keeps a part of what a larger one keeps.
+
+    Args:
+        manifest: What `assign_splits` returned.
+        per_class: Most images of each class; of several labels, the images that are among so many
+            of one of their labels.
+        limit: Most images in all, about the same share of each class, and at least one.
+        seed: Another seed keeps others.
+
+    Raises:
+        RecipeError: `limit` is less than the number of classes, or numbers have no classes.
+
+    Example:
+        >>> ants = (Sample(f"/{n}.jpg", "ants", "train", f"{n:064x}") for n in range(10))
+        >>> limit_training(Manifest(tuple(ants), root="/"), per_class=4).counts()
+        {'train': {'ants': 4}}
+    """
+    if per_class is limit is None:
+        return manifest
+    if per_class is not None and manifest.task == REGRESSION:
+        raise RecipeError(
+            f"--per-class {per_class} was given, and numbers have no classes.", "Give --limit."
+        )
+    training = [
+        (_rank(sample.identity, seed), sample.path, sample.label, position)
+        for position, sample in enumerate(manifest.samples)
+        if sample.split == "train" and sample.state == "ok"
+    ]
+    kept = [position for *_, position in sorted(training)]
+    strata = _kept_strata(manifest, kept)
+    if per_class is not None:
+        seen: Counter[str] = Counter()
+        first = []
+        for position in kept:
+            if any(seen[name] < per_class for name in strata[position]):
+                first.append(position)
+            seen.update(strata[position])
+        kept = first
+    if limit is not None:
+        names = {name for position in kept for name in strata[position]}
+        if limit < len(names):
+            raise RecipeError(
+                f"--limit {limit} leaves training images of {limit} of {len(names)} classes.",
+                f"Give at least {len(names)}.",
+            )
+        order = stratified_order([strata[position] for position in kept])
+        kept = [kept[place] for place in order[:limit]]
+    left_out = {position for *_, position in training} - set(kept)
+    note = f"{len(kept):,} of {len(training):,} training images are used, drawn by --seed {seed}."
+    return replace(
+        manifest,
+        samples=tuple(s for n, s in enumerate(manifest.samples) if n not in left_out),
+        notes=(*manifest.notes, note),
+    )
+
+
+def _kept_strata(manifest: Manifest, positions: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the classes or labels of samples, or the range of their numbers."""
+    samples = [manifest.samples[position] for position in positions]
+    names: list[tuple[str, ...]] = [manifest.names(sample) or ("",) for sample in samples]
+    if manifest.task == REGRESSION:
+        names = [(name,) for name in _ranges(samples, _units(samples))]
+    return dict(zip(positions, names, strict=True))
+
+
+def stratified_order(strata: Sequence[Collection[str]]) -> list[int]:
+    """Return an order in which every beginning has about the same share of each stratum.
+
+    Args:
+        strata: Those that each item belongs to, at least one; of a stratum, earlier items come
+            first.
+
+    Returns:
+        The positions of the items, the first of every stratum before all others.
+
+    Example:
+        >>> stratified_order(["a", "a", "a", "a", "b", "b"])
+        [0, 4, 1, 2, 5, 3]
+    """
+    totals = Counter(name for names in strata for name in names)
+    before: Counter[str] = Counter()
+    shares = []
+    for names in strata:
+        shares.append(min(before[name] / totals[name] for name in names))
+        before.update(names)
+    return sorted(range(len(strata)), key=shares.__getitem__)
 
 
 def _rank(unit: str, seed: int) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from graft.data.decode import examine
 from graft.data.hub_dataset import hub_name, is_saved_dataset, read_hub_dataset, read_saved_dataset
-from graft.data.layout import LabelledFile, Listing, images_below, read_folder, read_table
+from graft.data.layout import LabelledFile, Listing, images_below, read_folder
 from graft.data.manifest import Manifest, Sample
+from graft.data.pixel_data import find_pixel_data, read_pixel_data
+from graft.data.table import read_table
 from graft.errors import DataError
 from graft.files import readable_path
 from graft.machine import available_cores
@@ -24,10 +26,11 @@ def scan(
     """Find every labelled image of a data set.
 
     Args:
-        source: A folder `train/val[/test]/<class>/...` or `<class>/...` (see `layout`), a CSV
-            with the columns path, label (or labels, or value) and perhaps split (see `table`), or a
-            Hugging Face dataset: the folder of `save_to_disk`, or
-            "hf:ORG/NAME[@revision][:config]" (see `hub_dataset`).
+        source: A folder `train/val[/test]/<class>/...` or `<class>/...`, or with labels in the
+            file names such as `cat.0.jpg` (see `layout`); a CSV with the columns path, label (or
+            labels, or value) and perhaps split (see `table`); a CSV or IDX files of pixels (see
+            `pixel_data`); or a Hugging Face dataset: the folder of `save_to_disk`, or
+            "hf:ORG/NAME[@revision][:config][[:N]]" (see `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
         task: Which column of a CSV to read, where it has those of several tasks.
@@ -55,7 +58,8 @@ def scan(
     if not entries:
         raise DataError(
             " ".join([f"'{source}' holds no labelled images.", *notes]),
-            "Put the images of each class into a folder of the class's name.",
+            "Put the images of each class into a folder of the class's name, or begin their file "
+            "names with it, as in cat_001.jpg.",
         )
     chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -82,16 +86,26 @@ def _listing(source: str, task: str | None) -> Listing:
     name, path = hub_name(source), Path(source)
     if name:
         return read_hub_dataset(name)
-    if path.is_dir():
-        return read_saved_dataset(path) if is_saved_dataset(path) else read_folder(path)
+    listing = _in_folder(path) if path.is_dir() else None
+    if listing and listing.entries:
+        return listing
+    parts, notes = find_pixel_data(path) if path.is_dir() or path.is_file() else ([], [])
+    if parts:
+        return read_pixel_data(path, parts, notes)
+    if listing is not None:
+        return listing._replace(notes=[*listing.notes, *notes])
     if path.suffix.casefold() in (".csv", ".tsv") and path.is_file():
         return read_table(path, task)
     raise DataError(
-        f"'{source}' is neither a folder nor a CSV."
+        f"'{source}' is neither a folder nor a CSV nor an IDX file of images."
         if path.exists()
         else f"'{source}' does not exist.",
         "Give a folder of images, a CSV, or hf:ORG/NAME.",
     )
+
+
+def _in_folder(folder: Path) -> Listing:
+    return read_saved_dataset(folder) if is_saved_dataset(folder) else read_folder(folder)
 
 
 def _samples(entries: list[LabelledFile], pixels: bool) -> list[Sample]:
