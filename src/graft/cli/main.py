@@ -19,7 +19,7 @@ VERBS: Mapping[str, str] = {
     "predict": "Say what is on images.",
     "evaluate": "Measure a model on labelled images.",
     "pretrain": "Train a backbone without labels, or on images made from formulas.",
-    "samples": "Write sample images: digits, digits on photographs, ants and bees.",
+    "samples": "Write sample images: digits, ants and bees, MNIST, CIFAR-10 and others.",
     "cache": "Show or clear what Graft keeps of frozen layers.",
     "zoo": "Show, filter and describe pre-trained models.",
 }

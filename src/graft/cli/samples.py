@@ -8,9 +8,11 @@ import typer
 
 from graft.cli.failing import err, print_json
 
+NAMES = "digits, digits-m, hymenoptera, mnist, usps, cifar10, cats-dogs or pneumonia"
+
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="digits, digits-m or hymenoptera")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=NAMES)],
     directory: Annotated[
         str, typer.Argument(metavar="DIR", help="Where to: a new or an empty folder")
     ],
@@ -19,7 +21,7 @@ def command(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
-    """The digits come from scikit-learn, offline; hymenoptera is downloaded once."""
+    """The digits come from scikit-learn, offline; all others are downloaded once, and checked."""
     from graft.report.tables import print_samples
     from graft.samples import write_samples
 

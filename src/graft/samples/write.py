@@ -22,7 +22,7 @@ from graft.files import (
     wrap_os_errors,
     writable_path,
 )
-from graft.samples import digits, digits_m, hymenoptera
+from graft.samples import digits, digits_m, hymenoptera, published
 
 
 @contextmanager
@@ -135,6 +135,36 @@ SAMPLES: Mapping[str, Samples] = {
         hymenoptera.SOURCE,
         hymenoptera.LICENCE,
     ),
+    "mnist": Samples(
+        "70,000 handwritten digits, 28 x 28 pixels, grey; downloads 11 MiB once",
+        published.write_mnist,
+        "MNIST, Y. LeCun, C. Cortes and C. Burges, http://yann.lecun.com/exdb/mnist",
+        "CC BY-SA 3.0",
+    ),
+    "usps": Samples(
+        "9,298 digits from envelopes, 16 x 16 pixels, grey; downloads 8 MiB once",
+        published.write_usps,
+        "USPS, J. Hull, IEEE PAMI 16(5), 1994, as LIBSVM's data sets have it",
+        "not stated; for research and teaching",
+    ),
+    "cifar10": Samples(
+        "60,000 photographs of ten things, 32 x 32 pixels; downloads 162 MiB once",
+        published.write_cifar10,
+        "CIFAR-10, A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html, 2009",
+        "not stated; for research and teaching",
+    ),
+    "cats-dogs": Samples(
+        "25,000 photographs of cats and dogs; downloads 787 MiB once",
+        published.write_cats_dogs,
+        "Asirra, J. Elson et al., Microsoft Research and Petfinder.com, 2007",
+        "Microsoft Research; for research and teaching",
+    ),
+    "pneumonia": Samples(
+        "5,856 chest X-rays of children, 28 x 28 pixels, grey; downloads 4 MiB once",
+        published.write_pneumonia,
+        "PneumoniaMNIST of MedMNIST, doi:10.5281/zenodo.10519652; after D. Kermany et al., 2018",
+        "CC BY 4.0",
+    ),
 }
 """Every set by its name."""
 
@@ -145,7 +175,7 @@ def write_samples(
     """Write a set of sample images as `train|val[|test]/<class>/…`.
 
     Args:
-        name: "digits", "digits-m" or "hymenoptera".
+        name: One of `SAMPLES`, such as "digits" or "mnist".
         folder: New, or an existing empty folder. It is there whole or not at all.
         seed: Of what is random in the set: the patches of "digits-m".
         offline: Ask nothing of the network.
