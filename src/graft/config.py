@@ -108,11 +108,22 @@ class DataOptions(Section):
     test_fraction: float = Field(
         0.0, ge=0, lt=1, description="share held out for one test where no split is given"
     )
+    per_class: int | None = Field(
+        None, ge=1, description="most training images of each class; drawn by the seed"
+    )
+    limit: int | None = Field(
+        None, ge=1, description="most training images, the same share of each class"
+    )
     max_unreadable: float = Field(
         0.2, ge=0, le=1, description="share of unreadable images that stops the run"
     )
     image_size: int | None = Field(
         None, ge=8, le=4096, description="side in pixels instead of the weights' own"
+    )
+    resize: Literal["crop", "squash", "letterbox"] | None = Field(
+        None,
+        description="how images get the network's proportions: crop cuts the middle out, squash "
+        "and letterbox show all of them; the weights' own way if not given",
     )
     channels: Channels | None = Field(None, description="of the images: 3 for colour, 1 for grey")
     augment: str = Field(

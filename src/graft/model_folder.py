@@ -77,7 +77,7 @@ class PreprocessRecord(Strict):
 
     image_size: Annotated[list[Side], Field(min_length=2, max_length=2)]
     resize: Side | None
-    crop: Literal["center", "squash"]
+    crop: Literal["center", "squash", "letterbox"]
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
     mean: Annotated[list[Level], Field(max_length=64)]
     std: Annotated[list[Spread], Field(max_length=64)]

@@ -119,6 +119,7 @@ def test_the_record_survives_json():
         {"mean": (0.5,)},
         {"std": (0.0, 1.0, 1.0)},
         {"channels": 4},
+        {"crop": "letterbox", "resize": 256},
         {"colour": "rgb"},
         {"image_size": "large"},
     ],
@@ -126,3 +127,65 @@ def test_the_record_survives_json():
 def test_values_that_cannot_be_meant_are_refused(options):
     with pytest.raises(BackboneError):
         Preprocess.from_dict(options)
+
+
+@pytest.mark.parametrize("given", [(500, 375), (375, 500), (3000, 1), (1, 3000), (40, 40), (2, 3)])
+@pytest.mark.parametrize("image_size", [64, (32, 96), (96, 32)])
+def test_a_letterbox_shows_all_of_the_image_in_its_proportions(given, image_size):
+    preprocess = Preprocess(image_size).with_policy("letterbox")
+    image = Image.new("RGB", given, "red")
+    view = np.asarray(preprocess.view(image)).astype(int)
+    assert view.shape == (preprocess.height, preprocess.width, 3)
+    red = (view == (255, 0, 0)).all(axis=2)
+    rows, columns = red.any(axis=1).sum(), red.any(axis=0).sum()
+    assert red.sum() == rows * columns, "the image is not a rectangle"
+    assert rows == preprocess.height or columns == preprocess.width
+    scale = min(preprocess.height / given[1], preprocess.width / given[0])
+    assert abs(rows - max(1, given[1] * scale)) <= 0.5
+    assert abs(columns - max(1, given[0] * scale)) <= 0.5
+    above, left = red.any(axis=1).argmax(), red.any(axis=0).argmax()
+    assert abs(2 * above + rows - preprocess.height) <= 1
+    assert abs(2 * left + columns - preprocess.width) <= 1
+
+
+def test_the_border_of_a_letterbox_is_zero_for_the_network():
+    for preprocess in (Preprocess(32), Preprocess(32, channels=1, mean=(0.4,), std=(0.2,))):
+        letterbox = preprocess.with_policy("letterbox")
+        view = letterbox.view(Image.new("RGB", (64, 16), "white"))
+        normalized = letterbox.normalize(letterbox.pixels([view]))
+        assert normalized[..., 0, :].abs().max() < 0.5 / 255 / 0.2
+
+
+@pytest.mark.parametrize("policy", ["crop", "squash", "letterbox"])
+@pytest.mark.parametrize("image_size", [64, (48, 96)])
+def test_a_reduced_image_looks_as_the_whole_one_under_every_policy(
+    make_photo, tmp_path, policy, image_size
+):
+    make_photo(1600, 1000).save(tmp_path / "a.jpg", quality=95)
+    preprocess = Preprocess(image_size).with_policy(policy)
+    reduced = decode(tmp_path / "a.jpg", preprocess.decode_shorter)
+    assert reduced.width < 1600
+    views = [preprocess.view(image) for image in (reduced, decode(tmp_path / "a.jpg"))]
+    ours, theirs = (np.asarray(view).astype(int) for view in views)
+    assert np.abs(ours - theirs).mean() < 1
+
+
+def test_the_whole_image_is_seen_but_under_crop():
+    image = Image.new("RGB", (300, 100), "blue")
+    image.paste("red", (0, 0, 10, 100))
+    seen = {
+        policy: any(
+            red > blue
+            for _, (red, _, blue) in Preprocess(60).with_policy(policy).view(image).getcolors(3600)
+        )
+        for policy in ("crop", "squash", "letterbox")
+    }
+    assert seen == {"crop": False, "squash": True, "letterbox": True}
+
+
+def test_crop_keeps_the_margin_of_the_weights():
+    preprocess = Preprocess(224, resize=256)
+    assert preprocess.with_policy("crop") == preprocess
+    assert preprocess.with_policy("squash").with_policy("crop").resize is None
+    with pytest.raises(BackboneError, match="'stretch' is no way to resize"):
+        preprocess.with_policy("stretch")

@@ -61,6 +61,7 @@ def load_backbone(
     pretrained: bool = True,
     meta: bool = False,
     image_size: int | None = None,
+    resize: str | None = None,
     channels: int | None = None,
     seed: int = 0,
 ) -> Backbone:
@@ -75,6 +76,8 @@ def load_backbone(
         pretrained: False gives random weights, for training from scratch.
         meta: True gives tensors without values, for looking at the backbone; no weights are read.
         image_size: Side of the input in pixels; default: that of the weights.
+        resize: "crop", "squash" or "letterbox"; default: that of the weights. See
+            `Preprocess.with_policy`.
         channels: Channels per image, 3 if not given. The first layer's weights are summed for one
             channel and repeated for more.
         seed: Of the random weights.
@@ -93,7 +96,12 @@ def load_backbone(
         ('layer4', 'avgpool')
     """
     backbone_spec = specify_backbone(
-        name, weights=weights, pretrained=pretrained, image_size=image_size, channels=channels
+        name,
+        weights=weights,
+        pretrained=pretrained,
+        image_size=image_size,
+        resize=resize,
+        channels=channels,
     )
     return backbone_spec.on_meta() if meta else backbone_spec.load(seed=seed)
 
@@ -104,6 +112,7 @@ def specify_backbone(
     weights: Path | str | None = None,
     pretrained: bool = True,
     image_size: int | None = None,
+    resize: str | None = None,
     channels: int | None = None,
 ) -> BackboneSpec:
     """Find out everything about a backbone before its weights are read.
@@ -121,9 +130,9 @@ def specify_backbone(
             "Leave out one of --weights and --strategy scratch.",
         )
     if is_saved(name):
-        return _SavedSpec(name, weights, pretrained, image_size, channels)
+        return _SavedSpec(name, weights, pretrained, image_size, resize, channels)
     file = None if weights is None else Path(weights)
-    backbone, provider, model_info = _describe(name, file, image_size, channels)
+    backbone, provider, model_info = _describe(name, file, image_size, resize, channels)
     if not pretrained:
         backbone.provenance = Provenance(model_info.provenance.provider)
     return _PublishedSpec(backbone, provider, model_info, file, pretrained)
@@ -186,6 +195,7 @@ class _SavedSpec:
     weights: Path | str | None
     pretrained: bool
     image_size: int | None
+    resize: str | None
     channels: int | None
 
     def on_meta(self) -> Backbone:
@@ -195,9 +205,12 @@ class _SavedSpec:
         return self._load(meta=False, seed=seed)
 
     def _load(self, *, meta: bool, seed: int) -> Backbone:
-        return _load_saved(
+        backbone = _load_saved(
             self.name, self.weights, self.pretrained, meta, self.image_size, self.channels, seed
         )
+        if self.resize:
+            backbone.preprocess = backbone.preprocess.with_policy(self.resize)
+        return backbone
 
 
 def rebuild(
@@ -289,6 +302,7 @@ def _describe(
     name: str,
     file: Path | None,
     image_size: int | None,
+    policy: str | None,
     channels: int | None,
 ) -> tuple[Backbone, Provider, ModelInfo]:
     """Return a backbone whose parameters have no values yet, and where they come from."""
@@ -304,12 +318,13 @@ def _describe(
     if channels:
         set_channels(network, analysis.input_layers, channels)
     remove(network, analysis.classifier.removed)
+    preprocess = model_info.preprocess
     backbone = Backbone(
         name=model_info.name,
         module=network,
         stages=analysis.stages,
         width=analysis.classifier.width,
-        preprocess=model_info.preprocess,
+        preprocess=preprocess.with_policy(policy) if policy else preprocess,
         head_dropout=analysis.classifier.dropout,
         provenance=model_info.provenance,
         architecture=model_info.architecture,

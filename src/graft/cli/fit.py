@@ -17,7 +17,8 @@ def _fit(
         str | None,
         typer.Argument(
             metavar="DIR",
-            help=r"train/val\[/test]/CLASS/…, CLASS/…, or a CSV with path and label(s) or value",
+            help=r"train/val\[/test]/CLASS/…, CLASS/…, CLASS.0.jpg…, a CSV with path and label(s) "
+            r"or value, a CSV or IDX files of pixels, or hf:NAME\[:CONFIG]\[\[:N]]",
             show_default=False,
         ),
     ] = None,

@@ -138,8 +138,8 @@ class Augmentation:
 
     Args:
         transforms: The changes. A `RandomResizedCrop` in the first place frames the image, in
-            the place of the clean view's resize and crop; everything else works on the framed
-            image.
+            the place of the clean view's resize and crop; everything else, and the crop too where
+            the clean view is letterboxed, works on the framed image.
 
     Example:
         >>> augmentation = Augmentation((RandomResizedCrop(), HorizontalFlip()))
@@ -161,7 +161,7 @@ class Augmentation:
             rng: The only source of chance.
         """
         first, *others = self.transforms
-        if isinstance(first, RandomResizedCrop):
+        if isinstance(first, RandomResizedCrop) and preprocess.crop != "letterbox":
             size = (preprocess.width, preprocess.height)
             view = resize(image, size, preprocess.resample, first.box(*whole_size(image), rng))
         else:

@@ -26,7 +26,10 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-CROPS = ("center", "squash")
+CROPS = ("center", "squash", "letterbox")
+POLICIES = {"crop": "center", "squash": "squash", "letterbox": "letterbox"}
+"""How an image of other proportions becomes the input, as `--resize` names it."""
+
 _LONGEST = 32  # times the shorter side
 
 
@@ -41,7 +44,8 @@ class Preprocess:
             crop, the image is scaled until it covers it.
         crop: "center" keeps the proportions and cuts the middle out; "squash" scales each side
             on its own, to `image_size` or, where `resize` is given, to its share of `resize`
-            before the middle is cut out.
+            before the middle is cut out; "letterbox" keeps the proportions and all of the image,
+            in the middle of an input that is otherwise of the mean colour (`resize` is None then).
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos", all antialiased.
         mean: Mean of each channel, for pixels in 0..1.
         std: Standard deviation of each channel, for pixels in 0..1.
@@ -115,6 +119,8 @@ class Preprocess:
             A new image of `width` x `height`, in the mode of `image`.
         """
         whole = whole_size(image)
+        if self.crop == "letterbox":
+            return self._letterboxed(image, *whole)
         if self.crop == "squash" and self.resize is None:
             return resize(image, (self.width, self.height), self.resample)
         if self.crop == "squash":
@@ -184,6 +190,29 @@ class Preprocess:
         resize = self.resize and round(self.resize * size / min(self._size))
         return replace(self, image_size=(size, size), resize=resize)
 
+    def with_policy(self, policy: str) -> Preprocess:
+        """Return the same preprocessing, with another way to bring images to its proportions.
+
+        Args:
+            policy: "crop", "squash" or "letterbox"; the latter two show all of the image.
+
+        Raises:
+            BackboneError: There is no such policy.
+
+        Example:
+            >>> Preprocess(224, resize=256).with_policy("squash").resize is None
+            True
+            >>> wide = Image.new("RGB", (200, 100), "white")
+            >>> Preprocess(8).with_policy("letterbox").view(wide).getpixel((4, 0))
+            (124, 116, 104)
+        """
+        if policy not in POLICIES:
+            raise BackboneError(
+                f"'{policy}' is no way to resize.", f"Choose one of {', '.join(POLICIES)}."
+            )
+        crop = POLICIES[policy]
+        return replace(self, crop=crop, resize=self.resize if crop == "center" else None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return asdict(self)
@@ -208,6 +237,19 @@ class Preprocess:
         assert isinstance(self.image_size, tuple)
         return self.image_size
 
+    def _letterboxed(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        scale = min(self.width / width, self.height / height)
+        size = (
+            min(self.width, max(1, round(width * scale))),
+            min(self.height, max(1, round(height * scale))),
+        )
+        scaled = resize(image, size, self.resample)
+        means = (self.mean * 3)[: len(scaled.getbands())]  # of grey networks, there is one
+        colour = tuple(round(255 * min(max(mean, 0), 1)) for mean in means)
+        view = Image.new(scaled.mode, (self.width, self.height), colour)
+        view.paste(scaled, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
+        return view
+
     def _scaled(self, width: int, height: int) -> tuple[int, int]:
         """Return the size to scale an image to before the crop; lengths round as torchvision's."""
         shorter = min(width, height)
@@ -223,6 +265,11 @@ class Preprocess:
                 f"Preprocessing with image size {self._size} and resize {self.resize} is not "
                 "possible.",
                 "Give sizes of at least one pixel.",
+            )
+        if self.crop == "letterbox" and self.resize is not None:
+            raise BackboneError(
+                f"Preprocessing with crop 'letterbox' and resize {self.resize} is not possible.",
+                "Leave out resize: all of the image is shown.",
             )
         if self.crop not in CROPS or self.interpolation not in INTERPOLATIONS:
             raise BackboneError(

@@ -258,6 +258,8 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _view(preprocess: Mapping[str, Any]) -> str:
     """Say what an image goes through on its way to the network's size."""
     size, resize = _shape(preprocess["image_size"]), preprocess["resize"]
+    if preprocess["crop"] == "letterbox":
+        return f"letterboxed to {size}"
     if preprocess["crop"] == "squash":
         return f"squashed to {resize}, center crop to {size}" if resize else f"squashed to {size}"
     return (f"shorter side to {resize}, " if resize else "") + f"center crop to {size}"

@@ -95,7 +95,8 @@ def fit(
     Args:
         data: `train/val[/test]/<class>/…`, flat `<class>/…`, or a CSV with `path` and `label`,
             `labels`, a column of 0 and 1 for each label, or `value`, and perhaps `split`. It says
-            what the task is: classification, multilabel or regression.
+            what the task is: classification, multilabel or regression. Or labels in file names,
+            pixels in a CSV or IDX files, or a Hugging Face dataset; see `graft.scan`.
         out: The run folder, new or empty; None takes the next free one below `runs/`.
         config: A recipe file; `RUN/recipe.yaml` repeats that run.
         sets: `"training.lr=0.01"` strings, as `--set` takes them.

@@ -17,7 +17,7 @@ from graft.backbones.backbone import Backbone
 from graft.backbones.load import BackboneSpec, specify_backbone
 from graft.config import Recipe
 from graft.data.check import check
-from graft.data.manifest import Manifest, Sample, assign_splits
+from graft.data.manifest import Manifest, Sample, assign_splits, limit_training
 from graft.data.preprocess import Preprocess
 from graft.data.scan import scan
 from graft.data.target import CLASSIFICATION, COLUMNS, MULTILABEL, REGRESSION
@@ -86,14 +86,11 @@ class Objects:
                     f"Call graft.fit(..., {name}=...) with the same object; no file describes it.",
                 )
         data, backbone = recipe.data, recipe.backbone
-        if self.backbone is not None and (data.image_size, data.channels, backbone.weights) != (
-            None,
-            None,
-            None,
-        ):
+        says = (data.image_size, data.resize, data.channels, backbone.weights)
+        if self.backbone is not None and any(option is not None for option in says):
             raise RecipeError(
                 "A backbone that is an object has its weights and its images' size already.",
-                "Leave out weights, image_size and channels, or give preprocess=.",
+                "Leave out weights, image_size, resize and channels, or give preprocess=.",
             )
         if self.preprocess is not None and (
             self.backbone is None or isinstance(self.backbone, Backbone)
@@ -210,6 +207,9 @@ def read_images(recipe: Recipe, *, thorough: bool = True) -> tuple[Manifest, lis
         test_fraction=recipe.data.test_fraction,
         seed=recipe.seed,
     )
+    manifest = limit_training(
+        manifest, per_class=recipe.data.per_class, limit=recipe.data.limit, seed=recipe.seed
+    )
     return manifest, check(manifest, max_unreadable=recipe.data.max_unreadable)
 
 
@@ -243,6 +243,7 @@ def backbone_spec(recipe: Recipe, objects: Objects | None = None) -> BackboneSpe
             weights=None if weights is None else Path(weights),
             pretrained=recipe.strategy.name != "scratch",
             image_size=recipe.data.image_size,
+            resize=recipe.data.resize,
             channels=recipe.data.channels,
         )
 
