@@ -128,6 +128,8 @@ def test_a_head_that_is_no_layer_of_the_architecture_has_no_plain_network(tmp_pa
         lambda classifier: classifier.freeze_to("layer3"),
         lambda classifier: classifier.unfreeze_from("stage4"),
         lambda classifier: classifier.unfreeze_from("layer4"),
+        lambda classifier: classifier.freeze_to("layer3.1.conv2"),
+        lambda classifier: classifier.unfreeze_from("layer4.1"),
     ],
 )
 def test_what_a_loop_of_ones_own_freezes_stays_as_it_is(freeze):
@@ -148,7 +150,7 @@ def test_what_a_loop_of_ones_own_freezes_stays_as_it_is(freeze):
 
 def test_thawing_further_lets_batch_norm_move_again():
     classifier = _classifier("resnet18", image_size=32).train()
-    classifier.freeze_to("head")
+    classifier.freeze_to("fc")
     assert not any(parameter.requires_grad for parameter in classifier.parameters())
     assert not classifier.head.training
     classifier.unfreeze_from("stem")

@@ -9,7 +9,7 @@ names are therefore unique. The options of heads and strategies are declared bes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -23,11 +23,14 @@ from pydantic import (
     model_validator,
 )
 
+from graft.aliases import MISSING, OPTIONS, PRESETS, WORDS, is_weights_name, published_weights
+from graft.calls import spelling
 from graft.errors import DataError, RecipeError, nearest
 from graft.files import atomic_write
 from graft.heads import MLPOptions
 from graft.plugins import HEADS, TASKS
-from graft.strategies.strategies import StrategyOptions
+from graft.strategies.optimization import OptimizerOptions
+from graft.strategies.options import StrategyOptions
 from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
 
 
@@ -172,37 +175,19 @@ class StrategySection(Section, StrategyOptions):
 
     name: str = Field(
         "probe",
-        description="probe, partial, gradual, two-phase, full, scratch, or one of another package",
+        description="probe, partial, gradual, two-phase, full, scratch, phases, or one of another "
+        "package; phases if --phases is given",
     )
 
-
-class OptimizerOptions(Section):
-    """How weights move: the optimizer, its learning rate, and how that changes."""
-
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="sgd, adam or adamw")
-    lr: float | None = Field(None, gt=0, description="learning rate of the head and the last stage")
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
-    nesterov: bool = Field(False, description="sgd: Nesterov momentum")
-    weight_decay: float | None = Field(None, ge=0, description="on weights, not norms and biases")
-    schedule: Literal["constant", "step", "cosine", "warm-restarts", "one-cycle", "plateau"] = (
-        Field("one-cycle", description="how the learning rate moves over the run")
-    )
-    warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up before the schedule")
-    step_every: int = Field(7, ge=1, description="step: epochs between drops")
-    step_factor: float = Field(0.1, gt=0, lt=1, description="step, plateau: factor of a drop")
-    restart_every: int = Field(5, ge=1, description="warm-restarts: epochs of a cycle")
-    patience: int = Field(2, ge=1, description="plateau: epochs without gain before a drop")
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
-
-    @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> OptimizerOptions:
-        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
-            raise ValueError("--nesterov needs --optimizer sgd with a momentum above 0")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _phases_are_a_strategy(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("phases") and given.get("name") is None:
+            return {**given, "name": "phases"}
+        return given
 
 
-class TrainingOptions(OptimizerOptions):
+class TrainingOptions(Section, OptimizerOptions):
     """The loop: how long, how fast, with what."""
 
     epochs: int | None = Field(
@@ -248,6 +233,11 @@ class Recipe(Section):
     head: HeadOptions = HeadOptions()
     strategy: StrategySection = StrategySection()
     training: TrainingOptions = TrainingOptions()
+    preset: Literal["tutorial"] | None = Field(
+        None,
+        description="options that belong together; whatever else is given beats them. tutorial: "
+        "PyTorch's transfer-learning listing, for --strategy full or probe",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of everything that is random")
     workers: int | None = Field(None, ge=0, le=256, description="threads that decode images")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
@@ -313,6 +303,7 @@ def resolve(
     config: str | os.PathLike[str] | None = None,
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> Recipe:
     """Build the recipe of `graft fit`; see `resolve_as`.
 
@@ -320,7 +311,9 @@ def resolve(
         >>> resolve({"lr": 0.01}, sets=["training.epochs=3"], environ={"GRAFT_LR": "1"}).training.lr
         0.01
     """
-    return resolve_as(Recipe, flags, config=config, sets=sets, environ=environ)
+    return resolve_as(
+        Recipe, flags, config=config, sets=sets, environ=environ, on_message=on_message
+    )
 
 
 def resolve_as(
@@ -330,8 +323,12 @@ def resolve_as(
     config: str | os.PathLike[str] | None = None,
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> AnyRecipe:
     """Build a recipe: a flag beats the environment, which beats the file, which beats a default.
+
+    Names that courses and other libraries use are translated wherever they come from; see
+    `graft.aliases`.
 
     Args:
         recipe: Whose recipe.
@@ -339,24 +336,130 @@ def resolve_as(
         config: A YAML file with the recipe's sections.
         sets: `"path=value"` strings; as strong as flags.
         environ: Variables such as `GRAFT_LR`; None means that there are none.
+        on_message: Called with what each translated word means.
 
     Raises:
         RecipeError: A key is unknown, a value is not what it should be, or values contradict.
     """
-    known, tree = paths(recipe), read_yaml(config) if config is not None else {}
-    for name, path in known.items():
-        value = (environ or {}).get(f"GRAFT_{name.upper()}")
-        if value is not None:
-            _place(tree, path, _scalar(value))
-    for assignment in sets:
-        key, separator, value = assignment.partition("=")
-        if not separator:
-            raise RecipeError(f"--set {assignment} has no '='.", "Write --set training.lr=0.01.")
-        _place(tree, _path(key.strip(), known), _scalar(value))
-    for key, value in (flags or {}).items():
-        if value is not None:
-            _place(tree, _path(key, known), value)
+    known = paths(recipe)
+    tell = on_message or (lambda message: None)
+    levels: list[dict[tuple[str, ...], Any]] = [
+        _flat(read_yaml(config) if config is not None else {}),
+        {
+            (name,): _scalar(value)
+            for name in (*known, *OPTIONS, *MISSING)
+            if (value := (environ or {}).get(f"GRAFT_{name.upper()}")) is not None
+        },
+        dict(map(_assigned, sets)),
+        {tuple(key.split(".")): value for key, value in (flags or {}).items() if value is not None},
+    ]
+    given: dict[tuple[str, ...], Any] = {}
+    for level in levels:
+        placed = {_path(key, known, tell): value for key, value in level.items()}
+        given |= _in_our_words(placed, known, tell)
+    _name_weights(given, tell)
+    tree: dict[str, Any] = {}
+    for path, value in {**_preset(given), **given}.items():
+        _place(tree, path, value)
     return _validated(recipe, tree)
+
+
+def _flat(tree: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Return sections of options as options by path."""
+    flat: dict[tuple[str, ...], Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and key != "objects":
+            flat |= {(key, str(leaf)): inner for leaf, inner in value.items()}
+        else:
+            flat[key,] = value
+    return flat
+
+
+def _assigned(assignment: str) -> tuple[tuple[str, ...], Any]:
+    key, separator, value = assignment.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {assignment} has no '='.", "Write --set training.lr=0.01.")
+    return tuple(key.strip().split(".")), _scalar(value)
+
+
+def _in_our_words(
+    given: Mapping[tuple[str, ...], Any], known: Mapping[str, str], tell: Callable[[str], None]
+) -> dict[tuple[str, ...], Any]:
+    """Translate values in the words of courses and other libraries, and say what they are here.
+
+    Raises:
+        RecipeError: What is asked for is not there, or is said twice and differently.
+    """
+    ours = dict(given)
+    for path, value in given.items():
+        read = WORDS.get(".".join(path))
+        if read is None or not isinstance(value, str):
+            continue
+        try:
+            found = read(value)
+        except ValueError as error:
+            raise RecipeError(
+                f"{path[-1]} = {shown(value)}: {error}.", "--help lists what each option takes."
+            ) from None
+        if found is None:
+            continue
+        says, defaults = (
+            {_path((option,), known, tell): each for option, each in part.items()}
+            for part in (found.given, found.defaults)
+        )
+        for option, each in says.items():
+            if option in given and _scalar(_shown_value(given[option])) != each:
+                raise RecipeError(
+                    f"{value} says {option[-1]} = {each}, and {option[-1]} = {given[option]} is "
+                    "given as well.",
+                    "Leave one of them out.",
+                )
+        ours = {**defaults, **ours, **says, path: found.name}
+        if says or defaults or spelling(value) != spelling(found.name or ""):
+            further = {
+                option: each for option, each in {**defaults, **says}.items() if option not in given
+            }
+            rest = (
+                f" --{_flag(option, known)} {_shown_value(each)}"
+                for option, each in further.items()
+            )
+            tell(f"{value.strip()} is Graft's --{_flag(path, known)} {found.name}{''.join(rest)}.")
+    return ours
+
+
+def _flag(path: tuple[str, ...], known: Mapping[str, str]) -> str:
+    dotted = ".".join(path)
+    return next(name for name, where in known.items() if where == dotted).replace("_", "-")
+
+
+def _shown_value(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _name_weights(given: dict[tuple[str, ...], Any], tell: Callable[[str], None]) -> None:
+    """Let published weights that are given by their name belong to the backbone's name."""
+    weights, name = given.get(_WEIGHTS), given.get(_BACKBONE)
+    if not isinstance(weights, str) or not is_weights_name(weights) or Path(weights).exists():
+        return
+    given[_BACKBONE] = named = published_weights(weights, name if name is None else str(name))
+    given[_WEIGHTS] = None
+    tell(f"--weights {weights} is Graft's --backbone {named}.")
+
+
+_BACKBONE, _WEIGHTS = ("backbone", "name"), ("backbone", "weights")
+
+_YIELDING = {"backbone.name": _WEIGHTS, "training.epochs": ("strategy", "phases")}
+"""Options of presets that give way to another option."""
+
+
+def _preset(given: Mapping[tuple[str, ...], Any]) -> dict[tuple[str, ...], Any]:
+    name = given.get(("preset",))
+    chosen = PRESETS.get(name, {}) if isinstance(name, str) else {}
+    return {
+        tuple(path.split(".")): value
+        for path, value in chosen.items()
+        if path not in _YIELDING or given.get(_YIELDING[path]) is None
+    }
 
 
 def _validated(recipe: type[AnyRecipe], tree: Mapping[str, Any]) -> AnyRecipe:
@@ -373,7 +476,7 @@ def _validated(recipe: type[AnyRecipe], tree: Mapping[str, Any]) -> AnyRecipe:
         if first["type"] == "extra_forbidden":
             raise _unknown(path, paths(recipe)) from None
         message = first["msg"].removeprefix("Value error, ")
-        if isinstance(first["input"], Mapping):
+        if isinstance(first["input"], Mapping) and len(first["loc"]) < 2:
             raise RecipeError(f"These options exclude each other: {message}.") from None
         raise RecipeError(
             f"{path} = {shown(first['input'])}: {message[0].lower()}{message[1:]}.",
@@ -419,12 +522,29 @@ def write_yaml(recipe: Section, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _path(key: str, known: Mapping[str, str]) -> str:
-    if key in known:
-        return known[key]
-    if key in known.values() or any(key.startswith(f"{path}.") for path in _OPEN):
+def _path(
+    key: tuple[str, ...], known: Mapping[str, str], tell: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Return where an option is, given its flag's name or its path, perhaps in other words.
+
+    Raises:
+        RecipeError: There is no such option.
+    """
+    *section, leaf = key
+    dotted = ".".join(key)
+    if leaf.lower() in MISSING:
+        raise RecipeError(*MISSING[leaf.lower()])
+    if dotted in known:
+        return tuple(known[dotted].split("."))
+    if dotted in known.values() or any(dotted.startswith(f"{path}.") for path in _OPEN):
         return key
-    raise _unknown(key, known)
+    if any(path.startswith(f"{dotted}.") for path in known.values()):
+        raise RecipeError(f"'{dotted}' must be a section of options.", "See a run's recipe.yaml.")
+    option = OPTIONS.get(leaf.lower(), "")
+    if option in known and known[option].startswith("".join(f"{part}." for part in section)):
+        tell(f"{leaf} is Graft's --{option.replace('_', '-')}.")
+        return tuple(known[option].split("."))
+    raise _unknown(dotted, known)
 
 
 _OPEN = ("head.options", "strategy.options")
@@ -436,8 +556,8 @@ def _unknown(key: str, known: Mapping[str, str]) -> RecipeError:
     return RecipeError(f"'{key}' is not an option.", f"Did you mean {dotted}?")
 
 
-def _place(tree: dict[str, Any], path: str, value: Any) -> None:
-    *sections, leaf = path.split(".")
+def _place(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    *sections, leaf = path
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):

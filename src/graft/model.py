@@ -133,17 +133,17 @@ class Model(Grafted):
         stays so when `train()` is called afterwards. `Trainer` sets its own phases.
 
         Args:
-            stage: The last frozen stage ("stage3"), the path of its first module in the network
-                ("layer3"), or "head" to freeze everything.
+            stage: The last frozen stage ("stage3"), a module of the network in it ("layer3"), or
+                "head" to freeze everything; see `Backbone.stages_of`.
 
         Raises:
-            BackboneError: There is no such stage, or the path lies inside one.
+            BackboneError: There is no such stage.
 
         Example:
             >>> classifier.freeze_to("layer3")  # doctest: +SKIP
             >>> classifier.train()  # doctest: +SKIP
         """
-        self._train_from(self._position(stage) + 1)
+        self._train_from(self._positions(stage)[-1] + 1)
 
     def unfreeze_from(self, stage: str) -> None:
         """Let `stage`, every stage above it and the head train, and freeze those below it.
@@ -151,16 +151,16 @@ class Model(Grafted):
         `unfreeze_from("stage4")` is `freeze_to("stage3")`; see there.
 
         Args:
-            stage: The first stage that trains, the path of its first module, or "head".
+            stage: The first stage that trains, a module of the network in it, or "head".
 
         Raises:
-            BackboneError: There is no such stage, or the path lies inside one.
+            BackboneError: There is no such stage.
         """
-        self._train_from(self._position(stage))
+        self._train_from(self._positions(stage)[0])
 
-    def _position(self, stage: str) -> int:
-        stages = self.backbone.stages
-        return len(stages) if stage == HEAD else stages.index(self.backbone.stage_of(stage))
+    def _positions(self, stage: str) -> list[int]:
+        names = [*(each.name for each in self.backbone.stages), HEAD]
+        return [names.index(name) for name in self.backbone.stages_of(stage)]
 
     def _train_from(self, first: int) -> None:
         for position, parameters in enumerate(self.parameters_by_stage().values()):

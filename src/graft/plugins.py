@@ -111,6 +111,7 @@ STRATEGIES = Registry(
         "two-phase": "graft.strategies.strategies:TWO_PHASE",
         "full": "graft.strategies.strategies:FULL",
         "scratch": "graft.strategies.strategies:SCRATCH",
+        "phases": "graft.strategies.strategies:PHASES",
     },
 )
 """Each a `graft.strategies.Strategy`."""

@@ -100,22 +100,60 @@ def test_stages_do_not_depend_on_the_image_size(name: str) -> None:
     assert [stage.parameters for stage in small] == [stage.parameters for stage in usual]
 
 
-@pytest.mark.parametrize("name", ["stage2", "layer2", "layer2.0", "layer2.0.conv1"])
-def test_a_stage_is_found_by_its_name_or_its_beginning(name: str) -> None:
-    assert load_backbone("resnet18", meta=True).stage_of(name).name == "stage2"
+@pytest.mark.parametrize(
+    ("network", "name", "stages"),
+    [
+        ("resnet18", "stage2", ("stage2",)),
+        ("resnet18", "layer2", ("stage2",)),
+        ("resnet18", "layer2.1.conv1", ("stage2",)),
+        ("resnet18", "bn1", ("stem",)),
+        ("resnet18", "fc", ("head",)),
+        ("resnet18", "head", ("head",)),
+        ("mobilenet_v2", "classifier", ("head",)),
+        ("mobilenet_v2", "features.18", ("stage5",)),
+        ("mobilenet_v2", "features", ("stem", *(f"stage{n}" for n in range(1, 6)))),
+        ("squeezenet1_1", "classifier", ("head",)),
+        ("vgg11", "classifier", ("head",)),
+        ("vit_b_16", "heads", ("head",)),
+    ],
+)
+def test_a_module_of_the_network_stands_for_the_stages_it_makes_or_lies_in(
+    network: str, name: str, stages: tuple[str, ...]
+) -> None:
+    assert load_backbone(network, meta=True).stages_of(name) == stages
 
 
-@pytest.mark.parametrize("name", ["layer2.1", "bn1", "layer2.0.conv2"])
-def test_a_path_inside_a_stage_is_refused_with_the_name_of_the_stage(name: str) -> None:
-    stage = "stem" if name == "bn1" else "stage2"
+def test_a_block_is_found_by_its_number_in_the_sequence() -> None:
+    backbone = load_backbone("vit_b_16", meta=True)
+    assert backbone.stages_of("encoder.layers.11") == (backbone.stages[-1].name,)
+    assert backbone.stages_of("encoder.layers.0") == backbone.stages_of(
+        "encoder.layers.encoder_layer_0"
+    )
 
-    with pytest.raises(BackboneError, match=f"belongs to '{stage}'"):
-        load_backbone("resnet18", meta=True).stage_of(name)
+
+@pytest.mark.parametrize("name", ["layer9", "features.18", "encoder.layers.11"])
+def test_an_unknown_stage_brings_those_there_are(name: str) -> None:
+    with pytest.raises(BackboneError, match=rf"no stage '{name}'.*stem, stage1, stage2"):
+        load_backbone("resnet18", meta=True).stages_of(name)
 
 
-def test_an_unknown_stage_brings_those_there_are() -> None:
-    with pytest.raises(BackboneError, match=r"no stage 'layer9'.*stem, stage1, stage2"):
-        load_backbone("resnet18", meta=True).stage_of("layer9")
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [
+        ("ResNet-18", "resnet18"),
+        ("ResNet18", "resnet18"),
+        ("EfficientNet-B0", "efficientnet_b0"),
+        ("torchvision:VGG-16@IMAGENET1K_V1", "torchvision:vgg16@IMAGENET1K_V1"),
+        ("ResNet-1801", "ResNet-1801"),
+        ("hf:microsoft/ResNet-18", "hf:microsoft/ResNet-18"),
+    ],
+)
+def test_an_architecture_is_known_by_other_spellings_of_its_name(spelled: str, name: str) -> None:
+    assert absolute_name(spelled) == name
+
+
+def test_a_backbone_loads_by_another_spelling_of_its_name() -> None:
+    assert load_backbone("MobileNet-V2", meta=True).name == "torchvision:mobilenet_v2"
 
 
 def test_a_damaged_record_is_named() -> None:

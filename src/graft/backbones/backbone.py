@@ -106,8 +106,8 @@ class Backbone:
         >>> backbone = load_backbone("squeezenet1_1", meta=True)
         >>> [stage.name for stage in backbone.stages], backbone.width
         (['stem', 'stage1', 'stage2', 'stage3'], 512)
-        >>> backbone.stage_of("features.3").name
-        'stage1'
+        >>> backbone.stages_of("features.3")
+        ('stage1',)
     """
 
     name: str
@@ -137,27 +137,42 @@ class Backbone:
             f"Its stages are {', '.join(names)}; nearest: {nearest(name, names)}.",
         )
 
-    def stage_of(self, name: str) -> Stage:
-        """Return the stage called `name`, or the stage that begins with the module at that path.
+    def stages_of(self, name: str) -> tuple[str, ...]:
+        """Return what a name stands for: a stage, "head", or a module of the network.
 
         Args:
-            name: A stage ("stage4") or the path of a stage's first module ("layer4").
+            name: A stage ("stage4"), "head" or the classifier of the network as published ("fc"),
+                or the path of a module ("layer4", "features.18"): the stages that lie wholly in it,
+                or else those that it lies in, which train or stand still as a whole.
+
+        Returns:
+            Names of stages in execution order, or `("head",)`.
 
         Raises:
-            BackboneError: The path lies inside a stage, where a backbone cannot be cut, or
-                belongs to none.
+            BackboneError: The network has no such part.
+
+        Example:
+            >>> from graft.backbones.load import load_backbone
+            >>> backbone = load_backbone("resnet18", meta=True)
+            >>> backbone.stages_of("layer4"), backbone.stages_of("fc")
+            (('stage4',), ('head',))
+            >>> backbone.stages_of("layer3.1")
+            ('stage3',)
         """
+        if name in ("head", *(stage.name for stage in self.stages)):
+            return (name,)
+        inside = f"{_path(self.module, name)}."
+        if any(f"{path}.".startswith(inside) for path in self.removed):
+            return ("head",)
+        whole, touched = [], []
         for stage in self.stages:
-            if stage.name == name or _opens(stage, name):
-                return stage
-        for stage in self.stages:
-            if any(tensor.startswith(f"{name}.") for tensor in (*stage.parameters, *stage.modules)):
-                raise BackboneError(
-                    f"'{name}' does not begin a stage of '{self.name}': it belongs to "
-                    f"'{stage.name}', which begins at '{stage.modules[0]}'.",
-                    f"Name a stage: {', '.join(stage.name for stage in self.stages)}.",
-                )
-        return self.stage(name)
+            own = [tensor.startswith(inside) for tensor in stage.parameters]
+            if own and all(own):
+                whole.append(stage.name)
+            if any(own) or any(f"{path}.".startswith(inside) for path in stage.modules):
+                touched.append(stage.name)
+        found = tuple(whole or touched)
+        return found or (self.stage(name).name,)
 
     def record(self) -> dict[str, Any]:
         """Return everything but the weights as JSON-ready data."""
@@ -220,8 +235,21 @@ class Backbone:
         return from_module(network, preprocess)
 
 
-def _opens(stage: Stage, path: str) -> bool:
-    """Whether `stage` begins exactly where the module at `path` begins."""
-    first = stage.parameters[0] if stage.parameters else ""
-    inside_first_module = stage.modules and f"{path}.".startswith(f"{stage.modules[0]}.")
-    return bool(inside_first_module and first.startswith(f"{path}."))
+def _path(network: nn.Module, name: str) -> str:
+    """Return the path of a module whose place in a sequence may be given by number.
+
+    The path may leave out what wraps the whole network.
+    """
+    module, path, parts = network, [], name.split(".")
+    while parts:
+        children = dict(module.named_children())
+        part = parts[0]
+        if part not in children and part.isdigit() and int(part) < len(children):
+            part = list(children)[int(part)]
+        elif part not in children and len(children) == 1:
+            part, parts = next(iter(children)), ["", *parts]
+        if part not in children:
+            return name
+        module, parts = children[part], parts[1:]
+        path.append(part)
+    return ".".join(path)

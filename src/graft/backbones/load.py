@@ -22,10 +22,11 @@ from graft.backbones.architecture import (
 )
 from graft.backbones.backbone import Backbone, Provenance, Stage
 from graft.backbones.build import build, build_without_values
-from graft.backbones.providers import ModelInfo, Provider, find_provider, split_name
+from graft.backbones.providers import ModelInfo, Provider, available, find_provider, split_name
 from graft.backbones.recognize import recognise
 from graft.backbones.saved import BODY, checked_record, is_saved, read_saved
 from graft.backbones.weights import load_weights, read_state
+from graft.calls import same_spelling
 from graft.data.preprocess import Preprocess
 from graft.download import promised_hash
 from graft.errors import BackboneError, DataError
@@ -36,9 +37,13 @@ from graft.host import isolated
 def absolute_name(name: str) -> str:
     """Return a backbone's name so that it means the same from any folder.
 
+    A name that only spells an architecture in another way is that architecture's.
+
     Example:
         >>> absolute_name("resnet18"), absolute_name("hf:google/vit-base-patch16-224")
         ('resnet18', 'hf:google/vit-base-patch16-224')
+        >>> absolute_name("ResNet-18@DEFAULT")
+        'resnet18@DEFAULT'
 
     Raises:
         RecipeError: It is empty.
@@ -50,7 +55,19 @@ def absolute_name(name: str) -> str:
         return str(Path(name).absolute())
     if separator and Path(rest).is_dir():
         return f"{provider}:{Path(rest).absolute()}"
-    return name
+    return _usual_spelling(name)
+
+
+def _usual_spelling(name: str) -> str:
+    """Return the name of the architecture that is spelled like `name`, or `name`."""
+    provider, architecture, weights = split_name(name)
+    if provider not in available() or architecture in (names := find_provider(provider).names()):
+        return name
+    same = same_spelling(architecture, names)
+    if same is None:
+        return name
+    stem = f"{provider}:{same}" if ":" in name else same
+    return stem if weights is None else f"{stem}@{weights}"
 
 
 @isolated()
@@ -306,7 +323,7 @@ def _describe(
     channels: int | None,
 ) -> tuple[Backbone, Provider, ModelInfo]:
     """Return a backbone whose parameters have no values yet, and where they come from."""
-    provider_name, architecture, published = split_name(name)
+    provider_name, architecture, published = split_name(_usual_spelling(name))
     provider = find_provider(provider_name)
     own = model_info = provider.model_info(architecture, published, None, file)
     if image_size:

@@ -60,12 +60,16 @@ def _fit(
         if resume:
             raise RecipeError("--dry-run and --resume exclude each other.", "Drop one of them.")
         document = plan_only(directory, **given)
+        for note in document["notes"]:
+            say(note)
         if json:
             print_json(document)
         else:
             if document["choice"]:
                 say(document["choice"])
             print_plan(document["plan"], console)
+            for warning in document["warnings"]:
+                say(f"Warning: {warning}")
         return
     from graft.cli.progress import Bars
 

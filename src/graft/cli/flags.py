@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Optional
 
 import typer
 
+from graft.aliases import MISSING, OPTIONS
 from graft.config import Recipe, Section, options
 
 _PANELS = {
@@ -50,9 +51,29 @@ def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
             metavar=None if kind is bool else "VALUE",
             rich_help_panel=_PANELS.get(path.partition(".")[0], "Run"),
         )
-        yield inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[Optional[kind], declared],  # noqa: UP045 typer reads it at run time
-        )
+        yield _parameter(name, kind, declared)
+    names = {name for name, _, _ in options(recipe)}
+    for other, name in OPTIONS.items():
+        if name in names:
+            yield _parameter(other, str, typer.Option(f"--{other.replace('_', '-')}", hidden=True))
+    for name, answer in MISSING.items():
+        if " " not in name:
+            asked = typer.Option(f"--{name}", hidden=True, is_eager=True, callback=_refuse(answer))
+            yield _parameter(name, bool, asked)
+
+
+def _refuse(answer: tuple[str, str]) -> Callable[[bool | None], None]:
+    def refuse(given: bool | None) -> None:
+        if given:
+            raise typer.BadParameter(" ".join(answer))
+
+    return refuse
+
+
+def _parameter(name: str, kind: Any, declared: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Optional[kind], declared],  # noqa: UP045 typer reads it at run time
+    )

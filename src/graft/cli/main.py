@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import graft
+from graft.aliases import COMMANDS
 from graft.cli.failing import failing_kindly
 
 VERBS: Mapping[str, str] = {
@@ -34,7 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     """
     # What Pillow warns of is decided by `data.decode` and said as an image's reason.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    given = sys.argv[1:] if arguments is None else arguments
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        print(f"{given[0]} is Graft's {COMMANDS[given[0]]}.", file=sys.stderr)
+        given[0] = COMMANDS[given[0]]
     build_app(next((word for word in given if word in VERBS), None))(given, prog_name="graft")
 
 

@@ -16,6 +16,7 @@ from graft.data.reduction import resize, whole_size
 from graft.data.transforms import (
     FILL,
     ColorJitter,
+    Cutout,
     GaussianBlur,
     Grayscale,
     HorizontalFlip,
@@ -123,6 +124,7 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "grayscale": Grayscale,
     "blur": GaussianBlur,
     "erasing": RandomErasing,
+    "cutout": Cutout,
     "randaugment": RandAugment,
 }
 PRESETS: dict[str, tuple[Transform, ...]] = {

@@ -195,11 +195,13 @@ class RandomErasing:
         p: Probability of erasing.
         min_scale: Smallest share of the area erased.
         max_scale: Largest share of the area erased.
+        noise: 0 fills with the mean colour of photographs instead, which is about 0 for a network.
     """
 
     p: float = 0.25
     min_scale: float = 0.02
     max_scale: float = 0.33
+    noise: int = 1
 
     def __post_init__(self) -> None:
         _require(self, 0 <= self.p <= 1 and 0 < self.min_scale <= self.max_scale <= 1)
@@ -210,10 +212,44 @@ class RandomErasing:
             return image
         part = RandomResizedCrop(self.min_scale, self.max_scale, max_ratio=3.3)
         left, top, right, bottom = part.box(*image.size, rng)
-        noise = rng.integers(256, size=(bottom - top, right - left, 3), dtype=np.uint8)
         erased = image.copy()
-        erased.paste(Image.fromarray(noise), (left, top))
+        if self.noise:
+            noise = rng.integers(256, size=(bottom - top, right - left, 3), dtype=np.uint8)
+            erased.paste(Image.fromarray(noise), (left, top))
+        else:
+            erased.paste(FILL, (left, top, right, bottom))
         return erased
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Fill squares about random points with the mean colour (DeVries et al., arXiv:1708.04552).
+
+    Args:
+        length: Side of a square in pixels; what lies outside the image is cut off.
+        holes: Number of squares.
+
+    Example:
+        >>> Cutout(4).apply(Image.new("RGB", (2, 2)), np.random.default_rng(0)).getpixel((0, 0))
+        (124, 116, 104)
+    """
+
+    length: int = 16
+    holes: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self, self.length >= 1 and self.holes >= 1)
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Return the image with the squares filled."""
+        cut, half = image.copy(), self.length // 2
+        for _ in range(int(self.holes)):
+            x, y = int(rng.integers(image.width)) - half, int(rng.integers(image.height)) - half
+            right, bottom = x + int(self.length), y + int(self.length)
+            cut.paste(
+                FILL, (max(0, x), max(0, y), min(image.width, right), min(image.height, bottom))
+            )
+        return cut
 
 
 def rotated(image: Image.Image, degrees: float) -> Image.Image:

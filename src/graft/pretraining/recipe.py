@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from graft.config import OptimizerOptions, Section
+from graft.config import Section
+from graft.strategies.optimization import OptimizerOptions
 
 
 class PretrainData(Section):
@@ -77,7 +78,7 @@ class MethodOptions(Section):
     covariance: float = Field(1.0, ge=0, description="vicreg: weight of the covariance term")
 
 
-class PretrainOptions(OptimizerOptions):
+class PretrainOptions(Section, OptimizerOptions):
     """The loop: how long, how fast, with what."""
 
     epochs: int = Field(20, ge=1, le=100_000, description="epochs")

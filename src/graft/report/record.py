@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.errors import DataError
-from graft.report.text import count, duration, percent
+from graft.report.text import count, duration, percent, trainable
 from graft.structured import parse_json
 
 FORMAT = 1
@@ -132,7 +132,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
             "set aside",
             count(result["set_aside"], "unreadable image") if result.get("set_aside") else None,
         ),
-        ("trainable parameters", _counted(result.get("trainable_parameters"))),
+        ("trainable", _trainable(result)),
         ("best epoch", result.get("best_epoch")),
         ("solved head", solved_head(result.get("probe") or {})),
         ("without learning", unlearned(result.get("probe") or {})),
@@ -147,8 +147,10 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in known if value not in (None, "")]
 
 
-def _counted(value: Any) -> str | None:
-    return None if value is None else count(value)
+def _trainable(result: dict[str, Any]) -> str | None:
+    number = result.get("trainable_parameters")
+    plan = result.get("plan") or {}
+    return None if number is None else trainable(number, plan.get("parameters"))
 
 
 def image_counts(result: dict[str, Any]) -> str:

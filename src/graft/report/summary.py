@@ -10,7 +10,16 @@ from graft.report.classes import class_rows, most_confused
 from graft.report.numbers import label_rows, measures
 from graft.report.record import image_counts, time_spent
 from graft.report.tables import FROZEN, PlanRow, PlanTable, plan_table
-from graft.report.text import between, count, decimal, percent, score_text, span, visible
+from graft.report.text import (
+    between,
+    count,
+    decimal,
+    percent,
+    score_text,
+    span,
+    trainable,
+    visible,
+)
 from graft.run import score_key
 
 if TYPE_CHECKING:
@@ -277,6 +286,10 @@ def print_plan(plan: dict[str, Any], console: Console) -> None:
     for start, stop in _fitting(table, console.width):
         console.print()
         console.print(_plan_grid(table, start, stop))
+    if plan.get("parameters"):
+        most = max(phase["trainable_parameters"] for phase in plan["phases"])
+        console.print()
+        _say(console, ("Trainable: ", "bold"), (trainable(most, plan["parameters"]), ""))
 
 
 def _print_headline(head: Headline, console: Console) -> None:
@@ -349,7 +362,8 @@ def _closing(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result.get("train_images"):
         yield "images", image_counts(result)
     if result.get("trainable_parameters") is not None:
-        yield "trained", f"{count(result['trainable_parameters'], 'parameter')}"
+        whole = (result.get("plan") or {}).get("parameters")
+        yield "trained", trainable(result["trainable_parameters"], whole)
     if (spent := time_spent(result.get("seconds") or {})) is not None:
         yield "time", spent
     if result.get("run"):

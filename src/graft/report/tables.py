@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from graft.report.text import ABSENT, count, rate, say, table, text
+from graft.report.text import ABSENT, count, finite, percent, rate, say, table, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +69,14 @@ def plan_table(plan: dict[str, Any]) -> PlanTable:
             tuple(count(phase.get("trainable_parameters")) for phase in phases),
         ),
     ]
+    if whole := finite(plan.get("parameters")):
+        shares = (finite(phase.get("trainable_parameters")) or 0.0 for phase in phases)
+        cells = tuple(percent(share / whole) for share in shares)
+        rows.append(PlanRow(f"of {count(whole)}", cells))
+    for name in ("optimizer", "schedule"):
+        if any(name in (phase.get("settings") or {}) for phase in phases):
+            own = ((phase.get("settings") or {}).get(name, "the run's") for phase in phases)
+            rows.insert(2, PlanRow(name, tuple(map(str, own))))
     return PlanTable(tuple(str(phase.get("name", "")) for phase in phases), tuple(rows))
 
 

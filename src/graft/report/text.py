@@ -132,6 +132,19 @@ def count(value: Any, noun: str = "") -> str:
     return f"{figure} {noun}" if number == 1 else f"{figure} {noun}s"
 
 
+def trainable(number: Any, parameters: Any) -> str:
+    """Return how many parameters train, and of how many, where that is known.
+
+    Example:
+        >>> trainable(2562, 2226434), trainable(2562, None)
+        ('2,562 of 2,226,434 parameters (0.1%)', '2,562 parameters')
+    """
+    if not finite(parameters):
+        return count(number, "parameter")
+    share = percent((finite(number) or 0.0) / parameters)
+    return f"{count(number)} of {count(parameters, 'parameter')} ({share})"
+
+
 def rate(value: Any) -> str:
     """Return a learning rate with two significant digits.
 

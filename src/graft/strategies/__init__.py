@@ -1,8 +1,9 @@
 """Strategies and plans: which layers learn, when, and how fast. Plain data, no torch."""
 
 from graft.plugins import STRATEGIES
+from graft.strategies.options import StrategyOptions
 from graft.strategies.plan import HEAD, Phase, Plan
-from graft.strategies.strategies import Maker, Strategy, StrategyOptions, make_plan
+from graft.strategies.strategies import Maker, Strategy, make_plan, stages_named, unusual_rates
 
 __all__ = [
     "HEAD",
@@ -13,4 +14,6 @@ __all__ = [
     "Strategy",
     "StrategyOptions",
     "make_plan",
+    "stages_named",
+    "unusual_rates",
 ]

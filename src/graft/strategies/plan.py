@@ -7,8 +7,11 @@ holds no tensors, so it can be printed, stored and tested without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from graft.errors import RecipeError
+from graft.strategies.optimization import read_settings
 
 HEAD = "head"
 """The name under which the head appears among the stages of a plan."""
@@ -30,6 +33,12 @@ class Phase:
             that is not named is frozen.
         patience: The phase ends early after this many epochs without a better validation result;
             None means that it lasts all its epochs.
+        settings: Options of the optimizer and the schedule (`OptimizerOptions`) in which the phase
+            differs from the run. A schedule among them runs over this phase's epochs alone; another
+            optimizer than that of the phase before begins afresh.
+
+    Raises:
+        RecipeError: The settings are none of these options.
 
     Example:
         >>> phase = Phase("head + stage4", "gradient", 2, {"stage4": 0.5, "head": 1.0})
@@ -42,6 +51,15 @@ class Phase:
     epochs: int
     multipliers: Mapping[str, float]
     patience: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.settings.keys() & {"lr", "precision"}:
+            raise RecipeError(
+                f"A phase has no {name} of its own among its settings.",
+                "Its learning rates are its multipliers times that of the run.",
+            )
+        read_settings(self.settings)
 
     def trains(self, stage: str) -> bool:
         """Say whether `stage` (or `"head"`) learns in this phase."""
@@ -97,6 +115,7 @@ class Plan:
             "stages": list(self.stages),
             "batch_norm": self.batch_norm,
             "epochs": self.epochs,
+            "parameters": sum(parameters.values()),
             "phases": [
                 {
                     "name": phase.name,
@@ -105,6 +124,7 @@ class Plan:
                     "until": None
                     if phase.patience is None
                     else {"plateau": {"patience": phase.patience}},
+                    "settings": dict(phase.settings),
                     "learning_rates": {}
                     if phase.method == "solve"
                     else {name: lr * phase.multipliers[name] for name in self.trained(phase)},

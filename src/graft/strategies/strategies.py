@@ -7,94 +7,24 @@ It is found by name among the entry points of the group "graft.strategies"; see 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from graft.errors import BackboneError, RecipeError
 from graft.plugins import STRATEGIES
+from graft.strategies.options import (
+    EVERYTHING,
+    GradualOptions,
+    NoOptions,
+    PartialOptions,
+    PhaseOptions,
+    PhasesOptions,
+    StrategyOptions,
+    TwoPhaseOptions,
+)
 from graft.strategies.plan import HEAD, BatchNormPolicy, Phase, Plan
-
-Rate = Annotated[float, Field(gt=0)]
-Epoch = Annotated[int, Field(ge=0)]
-
-
-class NoOptions(BaseModel):
-    """Of a strategy that has none of its own."""
-
-
-class PartialOptions(BaseModel):
-    """The options of `partial`."""
-
-    unfreeze_from: str | None = Field(
-        None, description="partial: first stage that trains; the last one if not given"
-    )
-
-
-class GradualOptions(BaseModel):
-    """The options of `gradual`, of which one is given."""
-
-    unfreeze_every: int = Field(1, ge=1, description="gradual: epochs between stages")
-    unfreeze_at: tuple[Epoch, ...] | None = Field(
-        None, description="gradual: completed epochs after which a stage joins, such as 1,3,5"
-    )
-    unfreeze_on_plateau: int | None = Field(
-        None, ge=1, description="gradual: epochs without gain after which a stage joins"
-    )
-
-
-class TwoPhaseOptions(BaseModel):
-    """The options of `two-phase`."""
-
-    first: Literal["head", "last-stage"] = Field(
-        "head", description="two-phase: what the first phase trains"
-    )
-    first_epochs: int | None = Field(
-        None, ge=0, description="two-phase: epochs of the first phase; a third if not given"
-    )
-    second_scale: float = Field(
-        0.3, gt=0, le=1, description="two-phase: second learning rate over the first"
-    )
-
-
-class StrategyOptions(PartialOptions, GradualOptions, TwoPhaseOptions):
-    """What a user may say about a strategy; every field has a default that suits most data.
-
-    `graft fit --help` describes the fields. A head that is solved first is LP-FT (Kumar et al.
-    2022, arXiv:2202.10054). `options` are those of a strategy from another package.
-
-    Example:
-        >>> StrategyOptions(unfreeze_at=(1, 3)).unfreeze_every
-        1
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    decay: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="learning-rate factor from a stage to the one before it; 0.85 if not given, 1 "
-        "for two-phase and scratch",
-    )
-    rates: dict[str, Rate] = Field(
-        default_factory=dict, description="explicit learning rates, such as stem=1e-5,head=1e-3"
-    )
-    head_start: Literal["solve", "random"] | None = Field(
-        None,
-        description="begin with a head solved on frozen features, or a random one; "
-        "solve if the head is linear",
-    )
-    batch_norm: BatchNormPolicy | None = Field(
-        None,
-        description="BatchNorm statistics of trained stages: kept (eval) or moving (train); train "
-        "from scratch, eval otherwise, if not given",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="of a strategy from another package: --set strategy.options.NAME=VALUE",
-    )
 
 
 @dataclass(frozen=True)
@@ -122,36 +52,81 @@ class Maker:
         """Whether the run begins with a solved head."""
         return self.options.head_start != "random"
 
+    def multipliers(
+        self, lr: float, named: Mapping[str, float], decay: float | None
+    ) -> dict[str, float]:
+        """Return the learning rate of the head and every stage over the run's.
+
+        A stage that is not named takes `decay` times that of the stage above it; the last one `lr`,
+        or the head's if that is less.
+
+        Args:
+            lr: Of the head, unless it is named.
+            named: Those that were given.
+            decay: Factor from a stage to the one before it; None takes the usual one.
+        """
+        if decay is None:
+            decay = self.default_decay if self.options.decay is None else self.options.decay
+        given = {name: rate / self.lr for name, rate in named.items()}
+        multipliers = {HEAD: given.get(HEAD, lr / self.lr)}
+        usual = min(lr / self.lr, multipliers[HEAD])
+        for name in reversed(self.stages):
+            multipliers[name] = given.get(name, usual)
+            usual = multipliers[name] * decay
+        return multipliers
+
     def phase(
-        self, lowest: int, epochs: int, *, scale: float = 1.0, patience: int | None = None
+        self,
+        lowest: int,
+        epochs: int,
+        *,
+        scale: float = 1.0,
+        patience: int | None = None,
     ) -> Phase:
         """Return a phase in which the head and every stage from index `lowest` up trains."""
-        decay = self.default_decay if self.options.decay is None else self.options.decay
-        last = len(self.stages) - 1
-        multipliers = {
-            name: scale * decay ** (last - index)
-            for index, name in enumerate(self.stages)
-            if index >= lowest
-        }
-        multipliers[HEAD] = scale
-        for name, rate in self.options.rates.items():
-            if name in multipliers:
-                multipliers[name] = scale * rate / self.lr
-        trained = self.stages[lowest:]
-        name = (
-            HEAD
-            if not trained
-            else f"head + {trained[0]}"
-            if len(trained) == 1
-            else "everything"
-            if lowest == 0
-            else f"head + {trained[0]} … {trained[-1]}"
+        trained = (*self.stages[lowest:], HEAD)
+        multipliers = self.multipliers(self.lr, self.options.rates, None)
+        return Phase(
+            _phase_name(self.stages, trained),
+            "gradient",
+            epochs,
+            {name: scale * multipliers[name] for name in trained},
+            patience,
         )
-        return Phase(name, "gradient", epochs, multipliers, patience)
+
+    def phase_as_said(self, said: PhaseOptions) -> Phase:
+        """Return one of `options.phases`."""
+        if said.epochs == "solve":
+            return Phase(HEAD, "solve", 0, {HEAD: 1.0})
+        named = said.rates if said.rate else {**self.options.rates, **said.rates}
+        multipliers = self.multipliers(said.rate or self.lr, named, said.decay)
+        trained = tuple(
+            name
+            for name in (*self.stages, HEAD)
+            if name in said.stages or EVERYTHING in said.stages
+        )
+        return Phase(
+            _phase_name(self.stages, trained),
+            "gradient",
+            said.epochs,
+            {name: multipliers[name] for name in trained},
+            said.patience,
+            said.settings,
+        )
 
     def solve(self) -> list[Phase]:
         """Return the solved head as a first phase, where the options ask for one."""
         return [Phase(HEAD, "solve", 0, {HEAD: 1.0})] if self.solved else []
+
+
+def _phase_name(stages: tuple[str, ...], trained: tuple[str, ...]) -> str:
+    """Return what a person calls a phase in which the head and these stages learn."""
+    lower = [name for name in trained if name != HEAD]
+    if len(lower) == len(stages):
+        return "everything"
+    if len(lower) > 1 and lower == list(stages[stages.index(lower[0]) :][: len(lower)]):
+        lower = [f"{lower[0]} … {lower[-1]}"]
+    return " + ".join([HEAD, *lower])
 
 
 def _probe(maker: Maker) -> list[Phase]:
@@ -195,12 +170,13 @@ def _gradual(maker: Maker) -> list[Phase]:
     """One more stage at a time, from the head down."""
     options, count = maker.options, len(maker.stages)
     lowest = count - 1 if maker.solved and not options.unfreeze_at else count
+    scale = options.unfreeze_scale
     if options.unfreeze_on_plateau is not None:
-        gradient = [
-            maker.phase(index, maker.epochs, patience=options.unfreeze_on_plateau)
-            for index in range(lowest, 0, -1)
+        patience = [options.unfreeze_on_plateau] * lowest + [None]
+        return maker.solve() + [
+            maker.phase(lowest - index, maker.epochs, scale=scale**index, patience=patience[index])
+            for index in range(lowest + 1)
         ]
-        return [*maker.solve(), *gradient, maker.phase(0, maker.epochs)]
     if options.unfreeze_at is not None:
         starts = [0, *options.unfreeze_at]
     else:
@@ -208,9 +184,29 @@ def _gradual(maker: Maker) -> list[Phase]:
     starts = [start for start in starts if start < maker.epochs][: lowest + 1]
     ends = [*starts[1:], maker.epochs]
     return maker.solve() + [
-        maker.phase(lowest - index, end - start)
+        maker.phase(lowest - index, end - start, scale=scale**index)
         for index, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
+
+
+def _phases(maker: Maker) -> list[Phase]:
+    said = maker.options.phases or ()
+    phases = [maker.phase_as_said(each) for each in said]
+    if any(phase.method == "solve" for phase in phases[1:]):
+        raise RecipeError(
+            "A head is solved in the first phase or not at all.",
+            "Write head:solve first, or give the head epochs instead.",
+        )
+    if maker.options.head_start == "solve" and phases[0].method != "solve":
+        phases = [*maker.solve(), *phases]
+    return phases
+
+
+HEAD_RATES = {"sgd": (1e-3, 1e-1), "adam": (1e-4, 1e-2)}
+FINE_TUNING_RATES = {"sgd": (1e-4, 1e-2), "adam": (1e-6, 1e-3)}
+SCRATCH_RATES = {"sgd": (1e-3, 0.5), "adam": (1e-4, 1e-2)}
+"""The usual learning rates by optimizer (AdamW's are Adam's): of a new head, of pre-trained stages,
+and of random weights."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +223,7 @@ class Strategy:
         lr_scale: Factor on an optimizer's default learning rate; what starts from random weights
             takes larger steps.
         batch_norm: What happens to the BatchNorm statistics of trained stages, unless said.
+        usual_rates: Lowest and highest usual learning rate of the fastest stage, by optimizer.
     """
 
     make: Callable[[Maker], list[Phase]]
@@ -236,9 +233,12 @@ class Strategy:
     options: type[BaseModel] = NoOptions
     lr_scale: float = 1.0
     batch_norm: BatchNormPolicy = "eval"
+    usual_rates: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: FINE_TUNING_RATES
+    )
 
 
-PROBE = Strategy(_probe, 0, 0.85, "only the head learns", lr_scale=3.0)
+PROBE = Strategy(_probe, 0, 0.85, "only the head learns", lr_scale=3.0, usual_rates=HEAD_RATES)
 PARTIAL = Strategy(_partial, 5, 0.85, "frozen below a stage, trained above", PartialOptions)
 GRADUAL = Strategy(
     _gradual, 6, 0.85, "one more stage at a time, from the head down", GradualOptions
@@ -254,7 +254,9 @@ SCRATCH = Strategy(
     "everything, from random weights, as a control",
     lr_scale=3.0,
     batch_norm="train",
+    usual_rates=SCRATCH_RATES,
 )
+PHASES = Strategy(_phases, 0, 1.0, "the phases that are given", PhasesOptions)
 
 
 def make_plan(
@@ -288,16 +290,19 @@ def make_plan(
     chosen: Strategy = STRATEGIES.find(strategy)
     _refuse_contradictions(strategy, options)
     own = _own(strategy, chosen, options.options)
-    for name in [*options.rates, *filter(None, [options.unfreeze_from])]:
-        if name not in stages and not (name == HEAD and name in options.rates):
+    for name in stages_named(options):
+        if name not in (*stages, HEAD):
             raise BackboneError(
                 f"'{name}' is not a stage of this backbone.",
                 f"Its stages are {', '.join(stages)}.",
             )
+    if strategy == "phases":
+        epochs = _epochs_of(options, epochs)
     if epochs is None:
         random_probe = strategy == "probe" and options.head_start == "random"
         epochs = 10 if random_probe else chosen.epochs
-    if epochs < 1 and (strategy != "probe" or options.head_start == "random"):
+    solved = strategy == "probe" and options.head_start != "random"
+    if epochs < 1 and not (solved or options.phases):
         raise RecipeError(
             f"{strategy} cannot train for {epochs} epochs.", "Give --epochs 1 or more."
         )
@@ -309,6 +314,61 @@ def make_plan(
         epochs,
         options.batch_norm or chosen.batch_norm,
     )
+
+
+def stages_named(options: StrategyOptions) -> set[str]:
+    """Return everything that the options take for a stage, "head" among it."""
+    phases = options.phases or ()
+    names = {*options.rates, *filter(None, [options.unfreeze_from])}
+    return names.union(*({*each.stages, *each.rates} for each in phases)) - {EVERYTHING}
+
+
+def unusual_rates(plan: Plan, lr: float, optimizer: str) -> list[str]:
+    """Say which learning rates of a plan lie outside the usual range, and what that is.
+
+    Args:
+        plan: What trains.
+        lr: The learning rate of a multiplier of 1.
+        optimizer: The run's.
+
+    Example:
+        >>> unusual_rates(make_plan("full", ["stem", "stage1"]), 0.5, "sgd")[0]
+        "The learning rate of everything, 0.5, is above the usual 0.0001 to 0.01 of sgd there."
+    """
+    usual = STRATEGIES.get(plan.strategy, FULL)
+    warnings = []
+    for phase in plan.phases:
+        if phase.method != "gradient":
+            continue
+        named = str(phase.settings.get("optimizer", optimizer))
+        rates = {name: lr * multiplier for name, multiplier in phase.multipliers.items()}
+        head = rates.pop(HEAD, 0.0)
+        ranges = usual.usual_rates if rates else HEAD_RATES
+        rate = max(rates.values(), default=head)
+        low, high = ranges.get(named, ranges["adam"])
+        if not low * 0.999 <= rate <= high * 1.001:
+            side = "above" if rate > high else "below"
+            warnings.append(
+                f"The learning rate of {phase.name}, {rate:g}, is {side} the usual {low:g} to "
+                f"{high:g} of {named} there."
+            )
+    return warnings[:1]
+
+
+def _epochs_of(options: StrategyOptions, epochs: int | None) -> int:
+    """Return how many epochs the phases last together."""
+    if not options.phases:
+        raise RecipeError(
+            "The strategy 'phases' needs phases.",
+            'Write for instance --phases "head:3 / head+layer4:3 / all:3".',
+        )
+    total = sum(each.epochs for each in options.phases if each.epochs != "solve")
+    if epochs not in (None, total):
+        raise RecipeError(
+            f"The phases last {total} epochs together, and --epochs is {epochs}.",
+            "Leave out --epochs, or change the phases.",
+        )
+    return total
 
 
 def _refuse_contradictions(strategy: str, options: StrategyOptions) -> None:
@@ -325,14 +385,13 @@ def _refuse_contradictions(strategy: str, options: StrategyOptions) -> None:
                     f"but the strategy is '{strategy}'.",
                     f"Drop it, or use --strategy {owner}.",
                 )
-    for group in (("unfreeze_every", "unfreeze_at", "unfreeze_on_plateau"), ("decay", "rates")):
-        together = sorted(given.intersection(group))
-        if len(together) > 1:
-            raise RecipeError(
-                " and ".join(f"--{name.replace('_', '-')}" for name in together)
-                + " say the same thing in two ways.",
-                "Give one of them.",
-            )
+    together = sorted(given & {"unfreeze_every", "unfreeze_at", "unfreeze_on_plateau"})
+    if len(together) > 1:
+        raise RecipeError(
+            " and ".join(f"--{name.replace('_', '-')}" for name in together)
+            + " say the same thing in two ways.",
+            "Give one of them.",
+        )
     if options.unfreeze_at is not None and list(options.unfreeze_at) != sorted(
         {epoch for epoch in options.unfreeze_at if epoch > 0}
     ):

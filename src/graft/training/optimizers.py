@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from graft.config import OptimizerOptions, TrainingOptions
+from graft.config import TrainingOptions
 from graft.strategies import STRATEGIES, Phase
+from graft.strategies.optimization import OptimizerOptions
 
 WEIGHT_DECAY = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05}
 """Weight decay of each optimizer where the recipe gives none."""
@@ -63,10 +64,23 @@ def build_optimizer(network: Staged, options: OptimizerOptions) -> Optimizer:
     return Adam(groups) if options.optimizer == "adam" else AdamW(groups)
 
 
-def set_rates(optimizer: Optimizer, phase: Phase, rate: float) -> None:
-    """Set every group's learning rate: `rate` times its stage's multiplier, 0 where frozen."""
+def set_rates(
+    optimizer: Optimizer,
+    phase: Phase,
+    rate: float,
+    factor: Callable[[float], float] = lambda rate: 1.0,
+) -> None:
+    """Set every group's learning rate.
+
+    Args:
+        optimizer: Its groups carry their stage.
+        phase: Gives the multiplier of each stage that trains.
+        rate: That of a multiplier of 1.
+        factor: The schedule's, which may depend on a stage's own rate.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = rate * phase.multipliers.get(group["stage"], 0.0)
+        own = rate * phase.multipliers.get(group["stage"], 0.0)
+        group["lr"] = own * factor(own) if own else 0.0
 
 
 def rates(optimizer: Optimizer, phase: Phase) -> dict[str, float]:

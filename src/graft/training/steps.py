@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import torch
 
-from graft.config import OptimizerOptions
 from graft.data.loader import Batch
 from graft.errors import ResourceError
 from graft.model import Model
+from graft.strategies.optimization import OF_THE_OPTIMIZER, OptimizerOptions
 from graft.tasks import Network, Objective, Progress
 from graft.training.accelerator import Accelerator
 from graft.training.optimizers import build_optimizer
@@ -58,6 +58,12 @@ class Steps:
         self.objective, self.options, self.on_message = objective, options, on_message
         self.whole_batch: bool = getattr(objective, "whole_batch", False)
         self.optimizer = build_optimizer(model, options)
+
+    def use(self, options: OptimizerOptions) -> None:
+        """Take the steps that follow with these options; another optimizer begins afresh."""
+        if any(getattr(options, name) != getattr(self.options, name) for name in OF_THE_OPTIMIZER):
+            self.optimizer = build_optimizer(self.model, options)
+        self.options = options
 
     def take(
         self, batch: Batch, progress: Progress, network: Network, parts: int | None = None

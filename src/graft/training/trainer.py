@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from graft.machine import Stopwatch
 from graft.model import Model
 from graft.run import score_key
 from graft.strategies import Phase, Plan
+from graft.strategies.optimization import OF_THE_OPTIMIZER
 from graft.tasks import FrozenFeatures, Objective, Progress, streams_of
 from graft.training.accelerator import find_device, make_accelerator
 from graft.training.callbacks import Callback, Checkpointing, EarlyStopping, MetricsFiles, notify
@@ -118,7 +119,6 @@ class Trainer:
             self.callbacks.append(Checkpointing(self.checkpoints))
         self.callbacks.extend(callbacks)
         self.lr = learning_rate(self.options, plan.strategy)
-        self.schedule = Schedule(self.options, plan.epochs, len(train))
         self.position = Position()
         self.history: list[dict[str, Any]] = []
         self.stop = self.stop_phase = False
@@ -156,6 +156,20 @@ class Trainer:
             parts=self.options.accumulate,
         )
 
+    def options_of(self, phase: Phase) -> TrainingOptions:
+        """Return the options of a phase: the run's, but for its own settings."""
+        return self.options.model_copy(update=dict(phase.settings))
+
+    def schedule_of(self, phase: Phase) -> tuple[Schedule, int]:
+        """Return the schedule of a phase and the epochs done before it begins.
+
+        It is the run's, or the phase's own, over the phase's epochs.
+        """
+        epochs, begins = self.plan.epochs, 0
+        if phase.settings.keys() - OF_THE_OPTIMIZER:
+            epochs, begins = phase.epochs, self.position.epoch - self.position.phase_epoch
+        return Schedule(self.options_of(phase), epochs, len(self.train_loader)), begins
+
     def notify(self, event: str, *arguments: Any) -> None:
         """Call a method of every callback."""
         notify(self.callbacks, event, *arguments)
@@ -188,6 +202,8 @@ class Trainer:
     def run_phase(self, phase: Phase) -> None:
         """Freeze what the phase freezes, solve or run its epochs, and prove what was frozen."""
         self.stop_phase = False
+        if self.plan.epochs:
+            self.steps.use(self.options_of(phase))
         apply_phase(self.model, self.plan, phase)
         if self.position.fingerprints is None:
             self.position.fingerprints = fingerprints(self.model, self.plan.frozen(phase))
@@ -295,8 +311,10 @@ class Trainer:
     ) -> dict[str, Any]:
         """Take one optimizer step; return its line of `steps.jsonl`."""
         optimizer, position = self.steps.optimizer, self.position
-        factor = self.schedule.factor(step, position.scores)
-        set_rates(optimizer, phase, self.lr * position.rate_scale * factor)
+        schedule, begins = self.schedule_of(phase)
+        since = step - begins * schedule.steps_per_epoch
+        factor = partial(schedule.factor, since, position.scores[begins:])
+        set_rates(optimizer, phase, self.lr * position.rate_scale, factor)
         total = self.plan.epochs * len(self.train_loader)
         progress = Progress(step, total, epoch, self.seed)
         losses = self.steps.take(batch, progress, source.network)
@@ -387,6 +405,7 @@ class Trainer:
         if position is None:
             return  # killed before its first checkpoint: there is nothing to lose
         self.position = position
+        self.steps.use(self.options_of(self.plan.phases[position.phase]))
         self.model.restore(self.checkpoints.model(position.step))
         self.checkpoints.restore_optimizer(position.step, self.steps.optimizer)
         if position.best is not None:

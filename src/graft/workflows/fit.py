@@ -15,6 +15,7 @@ from torch import nn
 from graft.backbones.backbone import Backbone
 from graft.backbones.load import absolute_name
 from graft.cache.feature_cache import FeatureCache
+from graft.calls import spelling
 from graft.config import Recipe, options, resolve, write_yaml
 from graft.data.augment import augmentation
 from graft.data.check import check
@@ -23,7 +24,7 @@ from graft.data.manifest import Manifest
 from graft.data.preprocess import Preprocess
 from graft.data.read import require_unchanged
 from graft.data.scan import locate
-from graft.errors import RecipeError
+from graft.errors import BackboneError, RecipeError
 from graft.files import readable_path
 from graft.host import isolated
 from graft.machine import Stopwatch
@@ -31,7 +32,7 @@ from graft.model import Model
 from graft.plugins import OBJECTIVES
 from graft.report.html import write_report
 from graft.run import Run, next_folder
-from graft.strategies import Plan
+from graft.strategies import Plan, unusual_rates
 from graft.tasks import Objective, Task
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
@@ -46,6 +47,7 @@ from graft.workflows.prepare import (
     graft_head,
     head_record,
     open_backbone,
+    parts_of_stages,
     plan_flags,
     read_images,
     unregistered,
@@ -146,7 +148,9 @@ def fit(
     if plan is not None:
         flags |= plan_flags(plan, overrides)
     if not resume:
-        recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
+        recipe = resolve(flags, config=config, sets=sets, environ=environ, on_message=message)
+        _require_weights(recipe)
+        recipe = complete(recipe, message)
         recipe = objects.into(recipe, replaced=names)
         with _start(recipe, objects, out, watch, message) as job:
             return _carry_out(job, callbacks, watch, explain)
@@ -178,22 +182,29 @@ def plan_only(
     """Say what `fit` would do, without weights, training or a run folder.
 
     Returns:
-        The keys of `fit`'s document that are known beforehand, `plan` among them; and `choice`,
-        in words why this backbone, None where the recipe names it.
+        The keys of `fit`'s document that are known beforehand, `plan` among them; `choice`, in
+        words why this backbone, None where the recipe names it; and `notes`, what words of other
+        libraries and modules of the network mean here.
     """
     flags = {"path": None if data is None else os.fspath(data), **overrides}
-    recipe = complete(resolve(flags, config=config, sets=sets, environ=environ))
+    notes: list[str] = []
+    recipe = resolve(flags, config=config, sets=sets, environ=environ, on_message=notes.append)
+    _require_weights(recipe)
+    recipe = complete(recipe, notes.append)
     read = cache(partial(read_images, recipe, thorough=False))
     recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable), fetch=False)
     backbone = backbone_spec(recipe).on_meta()
     plan = choose_plan(recipe, backbone)
+    notes += parts_of_stages(recipe, backbone)
     manifest, warnings = read()
+    warnings = [*warnings, *_unusual(recipe, plan)]
     task = choose_task(recipe, manifest)
     classifier = graft_head(recipe, backbone, task)
     return {
         "task": task.name,
         "backbone": backbone.name,
         "choice": choice and choice.message,
+        "notes": notes,
         "strategy": plan.strategy,
         "classes": list(manifest.classes),
         "plan": plan.to_dict(
@@ -204,8 +215,31 @@ def plan_only(
     }
 
 
-def complete(recipe: Recipe) -> Recipe:
+def _require_weights(recipe: Recipe) -> None:
+    """Refuse weights that are not there.
+
+    Raises:
+        BackboneError: There is no such file.
+    """
+    weights = recipe.backbone.weights
+    if weights is not None and not readable_path(weights).is_file():
+        raise BackboneError(
+            f"There is no weights file '{weights}'.",
+            "Give the path of a file, or published weights as --backbone NAME@WEIGHTS.",
+        )
+
+
+def _unusual(recipe: Recipe, plan: Plan) -> list[str]:
+    rate = learning_rate(recipe.training, plan.strategy)
+    return unusual_rates(plan, rate, recipe.training.optimizer)
+
+
+def complete(recipe: Recipe, message: Callable[[str], None] = lambda said: None) -> Recipe:
     """Refuse what needs no image to be refused, and make paths absolute so that runs repeat.
+
+    Args:
+        recipe: As resolved.
+        message: Called with the name of a backbone that was spelled otherwise.
 
     Raises:
         RecipeError: No data was named, or the augmentation or the device is unknown.
@@ -224,6 +258,8 @@ def complete(recipe: Recipe) -> Recipe:
     own = recipe.backbone
     weights = None if own.weights is None else str(readable_path(own.weights).absolute())
     name = None if own.name is None else absolute_name(own.name)
+    if name is not None and spelling(name) == spelling(own.name or "") and name != own.name:
+        message(f"{own.name} is Graft's --backbone {name}.")
     backbone = own.model_copy(update={"name": name, "weights": weights})
     return recipe.model_copy(update={"data": data, "backbone": backbone})
 
@@ -268,7 +304,11 @@ def _start(
         message(choice.message)
     spec = backbone_spec(recipe, objects)
     plan = choose_plan(recipe, spec.on_meta(), objects)
+    if objects.plan is None:
+        for part in parts_of_stages(recipe, spec.on_meta()):
+            message(part)
     manifest, warnings = read()
+    warnings = [*warnings, *_unusual(recipe, plan)]
     task = choose_task(recipe, manifest, objects)
     if choice is not None and choice.fallback:
         warnings = [choice.message, *warnings]
@@ -313,6 +353,7 @@ def _reopen(
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
     backbone = open_backbone(recipe, objects=objects)
     plan, task = choose_plan(recipe, backbone, objects), choose_task(recipe, manifest, objects)
+    warnings = [*warnings, *_unusual(recipe, plan)]
     return _Job(run, recipe, objects, backbone, plan, task, manifest, warnings, resume=True)
 
 

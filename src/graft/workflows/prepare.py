@@ -27,7 +27,8 @@ from graft.heads import HeadRecord, MLPOptions, build_head
 from graft.heads.linear import LinearHead
 from graft.model import Model, make_model
 from graft.plugins import BACKBONES, HEADS, OBJECTIVES, TASKS
-from graft.strategies import HEAD, Plan, StrategyOptions, make_plan
+from graft.strategies import HEAD, Plan, StrategyOptions, make_plan, stages_named
+from graft.strategies.options import EVERYTHING
 from graft.tasks import Objective, Task, table_of, task_of
 from graft.training import learning_rate
 
@@ -391,6 +392,51 @@ def choose_objective(
     return cast("Objective", OBJECTIVES.find(name)(task, recipe.training, train))
 
 
+def _by_stage(options: dict[str, Any], backbone: Backbone) -> dict[str, Any]:
+    """Return strategy options with stages in place of the modules that they name.
+
+    Raises:
+        BackboneError: The network has no such part.
+    """
+
+    def rates(named: Mapping[str, float]) -> dict[str, float]:
+        # A module of many stages first, so that what is named more closely counts.
+        parts = [(backbone.stages_of(name), rate) for name, rate in named.items()]
+        parts.sort(key=lambda part: -len(part[0]))
+        return {stage: rate for stages, rate in parts for stage in stages}
+
+    def stages(names: Sequence[str]) -> list[str]:
+        found = (backbone.stages_of(name) if name != EVERYTHING else (name,) for name in names)
+        return [stage for each in found for stage in each]
+
+    phases = options["phases"]
+    return {
+        **options,
+        "rates": rates(options["rates"]),
+        "unfreeze_from": options["unfreeze_from"]
+        and backbone.stages_of(options["unfreeze_from"])[0],
+        "phases": phases
+        and [
+            {**phase, "stages": stages(phase["stages"]), "rates": rates(phase.get("rates", {}))}
+            for phase in phases
+        ],
+    }
+
+
+def parts_of_stages(recipe: Recipe, backbone: Backbone) -> list[str]:
+    """Say which modules that the recipe names are only a part of the stage that is meant."""
+    options = StrategyOptions(**recipe.strategy.model_dump(exclude={"name"}))
+    said = []
+    for name in sorted(stages_named(options)):
+        for stage in map(backbone.stage, set(backbone.stages_of(name)) - {name, HEAD}):
+            if not all(tensor.startswith(f"{name}.") for tensor in stage.parameters):
+                said.append(
+                    f"{name} is a part of {stage.name}, which is meant as a whole, from "
+                    f"{stage.modules[0]} on."
+                )
+    return said
+
+
 def choose_plan(recipe: Recipe, backbone: Backbone, objects: Objects | None = None) -> Plan:
     """Turn the recipe's strategy into a plan for this backbone, or take a given one.
 
@@ -409,20 +455,16 @@ def choose_plan(recipe: Recipe, backbone: Backbone, objects: Objects | None = No
             "--head-start solve needs a linear head, and the given head is another.",
             "Leave it out, or give a graft.LinearHead.",
         )
-    options["head_start"] = section.head_start or ("solve" if solvable else "random")
-    if section.unfreeze_from is not None:
-        options["unfreeze_from"] = backbone.stage_of(section.unfreeze_from).name
-    options["rates"] = {
-        name if name == HEAD else backbone.stage_of(name).name: rate
-        for name, rate in section.rates.items()
-    }
+    if section.head_start is None and section.name != "phases":
+        options["head_start"] = "solve" if solvable else "random"
     plan = make_plan(
         section.name,
         [stage.name for stage in backbone.stages],
         epochs=recipe.training.epochs,
         lr=learning_rate(recipe.training, section.name),
-        options=StrategyOptions(**options),
+        options=StrategyOptions(**_by_stage(options, backbone)),
     )
+    _fitting(plan, backbone, solvable)
     smallest = recipe.training.batch_size // recipe.training.accumulate
     if plan.batch_norm == "train" and smallest < 2:
         raise RecipeError(

@@ -121,7 +121,14 @@ def pretrain(
             backbone = _backbone(recipe)
             return _carry_out(run, recipe, backbone, manifest, [], True, callbacks, watch)
     recipe = _complete(
-        resolve_as(PretrainRecipe, flags, config=_file(config), sets=sets, environ=environ)
+        resolve_as(
+            PretrainRecipe,
+            flags,
+            config=_file(config),
+            sets=sets,
+            environ=environ,
+            on_message=message,
+        )
     )
     backbone = _backbone(recipe)  # what is quick to refuse comes before the images are read
     out = recipe.out if out is None else out
