@@ -122,63 +122,6 @@ def test_output_that_cannot_be_written_is_an_error():
     assert "Traceback" not in done.stderr
 
 
-SIGNALLED = """
-import signal, sys
-NUMBER, FIRST, LAST = {number}, {first}, {last}
-class Sender:
-    seen = 0
-    def find_spec(self, name, path=None, target=None):
-        # Before Graft's first line nobody can answer but Python.
-        Sender.seen += signal.getsignal(NUMBER) not in (signal.SIG_DFL, signal.default_int_handler)
-        if FIRST <= Sender.seen <= LAST:
-            signal.raise_signal(NUMBER)
-sys.meta_path.insert(0, Sender())
-signal.signal(signal.SIGINT, signal.default_int_handler)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
-@pytest.mark.parametrize(
-    ("name", "first", "times"),
-    [
-        *(("SIGINT", first, 1) for first in (1, 40, 400, 1200)),
-        ("SIGINT", 40, 3),
-        ("SIGTERM", 40, 1),
-        ("SIGHUP", 40, 2),
-    ],
-)
-def test_a_signal_during_any_import_exits_130_without_a_traceback(name, first, times, tmp_path):
-    code = SIGNALLED.format(number=f"signal.{name}", first=first, last=first + times - 1)
-    done = python(code, "predict", str(tmp_path), str(tmp_path))
-    assert done.returncode == 130, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
-def test_an_interrupt_that_meets_code_which_cannot_raise_it_comes_again():
-    done = python(
-        "import signal, time, graft.cli.main as m\n"
-        "class Dies:\n def __del__(self): signal.raise_signal(signal.SIGINT)\n"
-        "def waits():\n"
-        "  Dies()\n"
-        "  time.sleep(60)\n"
-        "m.main = waits\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    )
-    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
-def test_a_signal_that_was_to_be_ignored_is_ignored():
-    done = python(
-        "import signal, sys, graft.cli.main as m\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "m.main = lambda: (signal.raise_signal(signal.SIGHUP), sys.exit(0))"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no broken pipe")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_work_goes_on_when_nobody_reads_any_more(stream, tmp_path):

@@ -52,13 +52,11 @@ def run() -> None:
     except SystemExit as ended:
         signals.ending = True
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if signals.received and status in (1, 2):  # others have caught it, and say what it did
-            status = INTERRUPTED
+        if signals.received and status not in (0, INTERRUPTED):
+            status = _interrupted()  # whatever failed after the signal
     except KeyboardInterrupt:
         signals.ending = True
-        status = INTERRUPTED
-        with suppress(OSError):
-            print("Interrupted.", file=sys.stderr)
+        status = _interrupted()
     finally:
         signals.ending = True
 
@@ -78,10 +76,19 @@ def sleep_while_waiting() -> None:
         os.environ.update(WAITING)
 
 
+def _interrupted() -> int:
+    """Say so, and return the exit code."""
+    with suppress(OSError):
+        print("Interrupted.", file=sys.stderr)
+    return INTERRUPTED
+
+
 class Signals:
     """Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt`, and once all is over end the process.
 
-    A signal that the parent process had ignored, as `nohup` does, stays ignored.
+    While a module is imported they wait: one that is half imported stays broken, and what follows
+    would fail for reasons that have nothing to do with the signal. A signal that the parent process
+    had ignored, as `nohup` does, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -96,19 +103,36 @@ class Signals:
         self._shown = sys.unraisablehook
         sys.unraisablehook = self._unraisable
 
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+    def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         if self.ending:
             os._exit(INTERRUPTED)
         self.received = True
-        raise KeyboardInterrupt
+        if not (_imports(frame) and self._interrupt_later()):
+            raise KeyboardInterrupt
+
+    def _interrupt_later(self) -> bool:
+        """Interrupt again in a moment; return whether the system has a timer for it."""
+        if not hasattr(signal, "setitimer"):
+            return False
+        signal.signal(signal.SIGALRM, self._interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        return True
 
     def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
         """Interrupt again, a little later, where an interrupt met code that cannot raise it."""
-        if not issubclass(what.exc_type, KeyboardInterrupt):
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            self._interrupt_later()
+        else:
             self._shown(what)
-        elif hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, self._interrupt)
-            signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in a frame or in one that called it."""
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Outlet(io.FileIO):
