@@ -301,6 +301,14 @@ FLAGGED = {
 PLACED = ("fit", "pretrain", "samples digits", "evaluate MODEL", "evaluate", "predict MODEL")
 
 
+def at(verb, flag, bad, photos, model):
+    """Return the arguments that give a path at a flag, or where the verb takes one."""
+    words = [str(model) if word == "MODEL" else word for word in verb.split()]
+    if flag:
+        return [*words, *([str(photos)] if verb == "fit" else []), f"{flag}={bad}"]
+    return [*words, bad, *([str(photos)] if verb == "evaluate" else [])]
+
+
 @pytest.mark.parametrize(
     ("verb", "flag", "bad"),
     [
@@ -318,13 +326,56 @@ def test_a_path_that_cannot_be_is_refused_kindly_wherever_it_is_given(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "cache"))
-    words = [str(model) if word == "MODEL" else word for word in verb.split()]
-    if flag:
-        images = [photos] if verb == "fit" else []
-        outcome = graft_cli(*words, *images, f"{flag}={BAD_PATHS[bad]}")
-    else:
-        rest = [photos] if verb == "evaluate" else []
-        outcome = graft_cli(*words, BAD_PATHS[bad], *rest)
+    outcome = graft_cli(*at(verb, flag, BAD_PATHS[bad], photos, model))
     assert outcome.code in (2, 3, 4), (outcome.code, outcome.err)
     assert "Traceback" not in outcome.err
     assert len(outcome.err.strip().splitlines()) <= 10
+
+
+LIKE_A_USER = """
+import contextlib, ctypes, io, json, os, sys
+if os.geteuid() == 0:  # root may search every folder: give up CAP_DAC_OVERRIDE and _READ_SEARCH
+    libc, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 6)()
+    header = (ctypes.c_uint32 * 2)(0x20080522)  # version 3 of the interface
+    assert libc.capget(header, sets) == 0
+    sets[0] &= ~0b110
+    assert libc.capset(header, sets) == 0
+from graft.cli.main import main
+ended = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as exit:
+            code = exit.code
+    ended.append([code, err.getvalue()])
+print(json.dumps(ended))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as root it needs Linux's capabilities")
+def test_a_path_below_a_folder_that_may_not_be_searched_is_refused_wherever_it_is_given(
+    photos, model, tmp_path
+):
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0)
+    flagged = [(verb, flag) for verb, flags in FLAGGED.items() for flag in flags]
+    places = [*flagged, *((verb, "") for verb in PLACED)]
+    for verb in ("fit", "demo"):
+        places.remove((verb, "--cache"))  # that costs the caching and not the run
+    asked = [at(*place, str(shut / "inside"), photos, model) for place in places]
+    done = subprocess.run(
+        [sys.executable, "-c", LIKE_A_USER, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "GRAFT_CACHE": str(tmp_path / "cache")},
+    )
+    assert done.returncode == 0, done.stderr
+    for arguments, (code, err) in zip(asked, json.loads(done.stdout), strict=True):
+        assert code in (2, 3, 4), (arguments, code, err)
+        assert "Traceback" not in err
+        assert len(err.strip().splitlines()) <= 10, (arguments, err)
+        if code != 2:
+            assert "Permission denied" in err, (arguments, err)

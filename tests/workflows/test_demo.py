@@ -8,13 +8,16 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 import graft
+from graft.data.manifest import Manifest, Sample
 from graft.errors import RecipeError, ResourceError
 from graft.report.demo_table import verdict
+from graft.run import Run
 from graft.samples import SAMPLES
 from graft.samples.hymenoptera import write_hymenoptera
 from graft.workflows import demo as module
@@ -79,6 +82,28 @@ def test_the_difference_is_counted_image_by_image(shown):
     assert compared["difference"] == pytest.approx(row["test_accuracy"] - scratch["test_accuracy"])
     assert compared["interval"][0] <= compared["difference"] <= compared["interval"][1]
     assert scratch["against_scratch"] is None
+
+
+def test_copies_of_a_test_image_are_one_piece_of_evidence(tmp_path):
+    def fitted(name, predictions):
+        run = Run(tmp_path / name)
+        run.folder.mkdir()
+        samples = [
+            Sample(f"/photos/{number:02}.png", "a", "test", sha256=str(number // 10) * 64)
+            for number in range(20)
+        ]
+        Manifest(tuple(samples), root="/photos").save(run.manifest)
+        rows = [f"{s.path},test,a,{p}" for s, p in zip(samples, predictions, strict=True)]
+        run.predictions.write_text("\n".join(["path,split,label,prediction", *rows, ""]))
+        return SimpleNamespace(run=run.folder)
+
+    fits = {"full": fitted("full", "a" * 20), "scratch": fitted("scratch", "b" * 10 + "a" * 10)}
+    [compared] = module._against_control(fits).values()
+    # Ten copies of one image and ten of another: two images, of which one differs.
+    assert compared["right_only_here"] == 1
+    assert compared["difference"] == 0.5
+    assert compared["p"] == 1.0
+    assert not compared["distinguishable"]
 
 
 def test_the_model_that_predicts_was_chosen_on_validation(shown):
