@@ -1,4 +1,7 @@
-"""`graft cache ls|clear`."""
+"""`graft cache ls|clear`.
+
+It keeps what frozen layers made of images. Downloads and files of others always stay.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,43 @@ import typer
 
 from graft.cli.failing import err, print_json
 
+Place = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Folder of the cache, if not GRAFT_CACHE or your own"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document")]
 
-def command(
-    action: Annotated[str, typer.Argument(metavar="ls|clear", help="Show it, or empty it")],
-    *,
-    cache: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Folder of the cache, if not GRAFT_CACHE or your own"),
-    ] = None,
-    older_than: Annotated[
-        float | None,
-        typer.Option(metavar="DAYS", help="Clear only what was not used for so many days"),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
-) -> None:
-    """It keeps what frozen layers made of images. Downloads and files of others always stay."""
-    from graft.errors import RecipeError
-    from graft.report.tables import print_cache, print_cleared
-    from graft.workflows.cache import clear_cache, list_cache
 
-    if action not in ("ls", "clear"):
-        raise RecipeError(f"'{action}' is not known.", "Write ls or clear.")
-    if action == "ls" and older_than is not None:
-        raise RecipeError("--older-than belongs to clear.", "Leave it out.")
-    found = list_cache(cache) if action == "ls" else clear_cache(cache, older_than)
+def ls(*, cache: Place = None, json: Json = False) -> None:
+    """Show what is kept, of which network, how large, and when it was last used."""
+    from graft.report.tables import print_cache
+    from graft.workflows.cache import list_cache
+
+    found = list_cache(cache)
     if json:
         print_json(found)
-    elif action == "ls":
+    else:
         print_cache(found, err())
+
+
+def clear(
+    *,
+    cache: Place = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(metavar="DAYS", help="Only what was not used for so many days"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Remove what is kept; the next run that needs it makes it again."""
+    from graft.report.tables import print_cleared
+    from graft.workflows.cache import clear_cache
+
+    found = clear_cache(cache, older_than)
+    if json:
+        print_json(found)
     else:
         print_cleared(found, err())
+
+
+COMMANDS = {"ls": ls, "clear": clear}

@@ -17,7 +17,11 @@ def command(
     *,
     split: Annotated[
         str | None,
-        typer.Option(help=r"train, val or test \[default: test, else val, else everything]"),
+        typer.Option(
+            metavar="train|val|test",
+            autocompletion=lambda: ("train", "val", "test"),
+            help=r"\[default: test, else val, else everything]",
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
@@ -41,6 +41,7 @@ def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
         if field.annotation is bool:
             flag, kind = f"{flag}/--no-{name.replace('_', '-')}", bool
         help_text = field.description or ""
+        choices = choices_of(field.annotation)
         if field.default is not None and field.default_factory is None:
             help_text += f" [default: {field.default}]"
         declared = typer.Option(
@@ -48,7 +49,8 @@ def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
             *_ALSO.get(name, ()),
             help=help_text.replace("[", r"\["),
             show_default=False,
-            metavar=None if kind is bool else "VALUE",
+            metavar=None if kind is bool else "|".join(choices) or "VALUE",
+            autocompletion=_completion(choices),
             rich_help_panel=_PANELS.get(path.partition(".")[0], "Run"),
         )
         yield _parameter(name, kind, declared)
@@ -77,3 +79,20 @@ def _parameter(name: str, kind: Any, declared: Any) -> inspect.Parameter:
         default=None,
         annotation=Annotated[Optional[kind], declared],  # noqa: UP045 typer reads it at run time
     )
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """Return the words that an option takes, where these are fixed.
+
+    Example:
+        >>> choices_of(Literal["sgd", "adam"] | None), choices_of(str)
+        (('sgd', 'adam'), ())
+    """
+    if get_origin(annotation) is Literal:
+        return tuple(word for word in get_args(annotation) if isinstance(word, str))
+    return tuple(word for part in get_args(annotation) for word in choices_of(part))
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[[], tuple[str, ...]] | None:
+    """Return what a shell offers after the flag."""
+    return (lambda: choices) if choices else None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import graft
 from graft.aliases import COMMANDS
 from graft.cli.failing import failing_kindly
+from graft.errors import nearest
 
 VERBS: Mapping[str, str] = {
     "demo": "Show in a minute what transfer learning buys, on images made here.",
@@ -39,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     if given and given[0] in COMMANDS:
         print(f"{given[0]} is Graft's {COMMANDS[given[0]]}.", file=sys.stderr)
         given[0] = COMMANDS[given[0]]
-    build_app(next((word for word in given if word in VERBS), None))(given, prog_name="graft")
+    words = (*given, *os.environ.get("COMP_WORDS", "").split())  # a shell asks what may follow
+    words = (*words, *os.environ.get("_TYPER_COMPLETE_ARGS", "").split())
+    build_app(next((word for word in words if word in VERBS), None))(given, prog_name="graft")
 
 
 def build_app(verb: str | None) -> typer.Typer:
@@ -50,7 +55,6 @@ def build_app(verb: str | None) -> typer.Typer:
     """
     app = typer.Typer(
         help="Transfer learning for people who have a folder of images and a problem.",
-        add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
@@ -58,11 +62,38 @@ def build_app(verb: str | None) -> typer.Typer:
     app.callback()(_about)
     for name, summary in VERBS.items():
         if name == verb:
-            command = importlib.import_module(f"graft.cli.{name}").command
-            app.command(name, help=f"{summary}\n\n{command.__doc__ or ''}")(failing_kindly(command))
+            _add(app, name, summary)
         else:
             app.command(name, help=summary)(_listed)
     return app
+
+
+def _add(app: typer.Typer, name: str, summary: str) -> None:
+    """Add a verb: its `command`, or where it has several `COMMANDS`, a group of these."""
+    module = importlib.import_module(f"graft.cli.{name}")
+    commands = getattr(module, "COMMANDS", None)
+    if commands is None:
+        text = f"{summary}\n\n{module.command.__doc__ or ''}"
+        app.command(name, help=text)(failing_kindly(module.command))
+        return
+    text = f"{summary}\n\n{module.__doc__.partition(chr(10))[2].strip()}"
+    group = typer.Typer(cls=Group, help=text, no_args_is_help=True, rich_markup_mode="rich")
+    for part, command in commands.items():
+        group.command(part, help=command.__doc__)(failing_kindly(command))
+    app.add_typer(group, name=name)
+
+
+class Group(TyperGroup):
+    """A verb of several commands, which names the nearest where one is not known."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            raise typer.BadParameter(
+                f"'{cmd_name}' is not known. Choose one of {nearest(cmd_name, self.commands)}."
+            )
+        return found
 
 
 def _show_version(wanted: bool) -> None:

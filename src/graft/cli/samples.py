@@ -1,32 +1,46 @@
-"""`graft samples NAME DIR`."""
+"""`graft samples NAME DIR`.
+
+Each is a folder that every other command reads.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from graft.cli.failing import err, print_json
+from graft.samples import SAMPLES
 
-NAMES = "digits, digits-m, hymenoptera, mnist, usps, cifar10, cats-dogs or pneumonia"
+
+def _writes(name: str) -> Callable[..., None]:
+    """Return the command that writes one set."""
+
+    def command(
+        directory: Annotated[
+            str, typer.Argument(metavar="DIR", help="Where to: a new or an empty folder")
+        ],
+        *,
+        seed: Annotated[int, typer.Option(help="Of what is random in the set", min=0)] = 0,
+        offline: Annotated[
+            bool, typer.Option("--offline", help="Ask nothing of the network")
+        ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
+    ) -> None:
+        from graft.report.tables import print_samples
+        from graft.samples import write_samples
+
+        written = write_samples(name, directory, seed=seed, offline=offline)
+        if json:
+            print_json(written)
+        else:
+            print_samples(written, err())
+
+    known = SAMPLES[name]
+    summary = known.summary[0].upper() + known.summary[1:]
+    command.__doc__ = f"{summary}.\n\nSource: {known.source}. Licence: {known.licence}."
+    return command
 
 
-def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=NAMES)],
-    directory: Annotated[
-        str, typer.Argument(metavar="DIR", help="Where to: a new or an empty folder")
-    ],
-    *,
-    seed: Annotated[int, typer.Option(help="Of the patches of digits-m", min=0)] = 0,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
-) -> None:
-    """The digits come from scikit-learn, offline; all others are downloaded once, and checked."""
-    from graft.report.tables import print_samples
-    from graft.samples import write_samples
-
-    written = write_samples(name, directory, seed=seed, offline=offline)
-    if json:
-        print_json(written)
-    else:
-        print_samples(written, err())
+COMMANDS = {name: _writes(name) for name in SAMPLES}

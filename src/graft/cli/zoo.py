@@ -9,6 +9,11 @@ import typer
 from graft.cli.failing import err, print_json
 
 
+def _one_of(*words: str) -> Any:
+    """Return an option that takes one of some words."""
+    return typer.Option(metavar="|".join(words), autocompletion=lambda: words)
+
+
 def command(
     name: Annotated[
         str | None,
@@ -18,15 +23,15 @@ def command(
     ] = None,
     *,
     family: Annotated[str | None, typer.Option(help="Such as ResNet, EfficientNet, ViT")] = None,
-    provider: Annotated[str | None, typer.Option(help="graft, torchvision or timm")] = None,
+    provider: Annotated[str | None, _one_of("graft", "torchvision", "timm")] = None,
     max_params: Annotated[str | None, typer.Option(help="Most parameters, such as 10M")] = None,
     min_top1: Annotated[
         float | None, typer.Option("--min-top1", help="Least published ImageNet-1K top-1, in %")
     ] = None,
     suits: Annotated[
-        str | None, typer.Option(help="prototype, edge, balanced, accuracy or large-data")
+        str | None, _one_of("prototype", "edge", "balanced", "accuracy", "large-data")
     ] = None,
-    sort: Annotated[str | None, typer.Option(help=r"name, top1, params or flops")] = None,
+    sort: Annotated[str | None, _one_of("name", "top1", "params", "flops")] = None,
     suggest: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="A short list for these images and this machine"),
