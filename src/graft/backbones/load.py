@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,6 +156,52 @@ def specify_backbone(
     return _PublishedSpec(backbone, provider, model_info, file, pretrained)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A network as it was published, its own classifier included.
+
+    Args:
+        module: Maps normalised images (N, 3, H, W) to logits (N, classes), in eval mode.
+        preprocess: The view of an image that the weights expect.
+        classes: Names in the order of the logits; of two that are the same, each has its number.
+    """
+
+    module: nn.Module
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+
+
+@isolated()
+def load_published(name: str, *, weights: Path | str | None = None) -> Published:
+    """Return a network as it was published, with the names of its classes.
+
+    Args:
+        name: As in `load_backbone`, but for a folder that Graft saved.
+        weights: A local weights file in place of the published ones.
+
+    Raises:
+        BackboneError: The name or the weights are unknown, the file does not fit, or the network
+            was published without a classifier.
+        ResourceError: The published weights could not be fetched.
+    """
+    file = None if weights is None else Path(weights)
+    provider_name, architecture, tag = split_name(name)
+    provider = find_provider(provider_name)
+    model_info = provider.model_info(architecture, tag, None, file)
+    if model_info.classes is None:
+        raise BackboneError(
+            f"'{model_info.name}' was published without a classifier whose classes have names.",
+            f"Train a head on images of your own: graft fit DIR --backbone {name}",
+        )
+    path = file or _fetched(model_info)
+    network = build_without_values(provider, model_info.architecture)
+    _fill(network, provider, model_info, path)
+    names = tuple(model_info.classes())
+    repeated = {each for each, count in Counter(names).items() if count > 1}
+    classes = (f"{each} ({n})" if each in repeated else each for n, each in enumerate(names))
+    return Published(network.eval(), model_info.preprocess, tuple(classes))
+
+
 class BackboneSpec(Protocol):
     """A backbone of which all is known but the weights."""
 
@@ -191,17 +238,7 @@ class _PublishedSpec:
             backbone.provenance = _provenance(
                 path, model_info.provenance, fetched=self.file is None
             )
-            state = read_state(path)
-            adapted = provider.adapt(state, model_info.architecture)
-            load_weights(
-                backbone.module,
-                convert_state(adapted, backbone.input_layers, backbone.preprocess.channels),
-                source=f"'{path.name}'",
-                without=backbone.removed,
-                recognise=lambda: recognise(
-                    provider, state, path.name, model_info.name.partition(":")[2]
-                ),
-            )
+            _fill(backbone.module, provider, model_info, path, backbone)
         backbone.module.eval()
         return backbone
 
@@ -408,6 +445,27 @@ def _load_saved(
         else Provenance(provider)
     )
     return backbone
+
+
+def _fill(
+    network: nn.Module,
+    provider: Provider,
+    model_info: ModelInfo,
+    file: Path,
+    backbone: Backbone | None = None,
+) -> None:
+    """Put the weights of a file into a network, which is a backbone's or the whole one."""
+    state = read_state(file)
+    adapted = provider.adapt(state, model_info.architecture)
+    if backbone is not None:
+        adapted = convert_state(adapted, backbone.input_layers, backbone.preprocess.channels)
+    load_weights(
+        network,
+        adapted,
+        source=f"'{file.name}'",
+        without=backbone.removed if backbone is not None else (),
+        recognise=lambda: recognise(provider, state, file.name, model_info.name.partition(":")[2]),
+    )
 
 
 def _fetched(model_info: ModelInfo) -> Path:

@@ -11,7 +11,12 @@ from graft.cli.failing import print_json, say, somebody_reads
 
 
 def command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or model folder")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Run folder or model folder; or a published network: resnet18"
+        ),
+    ],
     paths: Annotated[
         list[str] | None,
         typer.Argument(
@@ -20,7 +25,17 @@ def command(
         ),
     ] = None,
     *,
-    top: Annotated[int, typer.Option(help="Most probable classes or labels to name", min=1)] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            help=r"Most probable classes to name \[default: 5 with --json or a published network]",
+            min=1,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Weights of a published network, if not its own"),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line per image")] = False,
 ) -> None:
@@ -28,7 +43,8 @@ def command(
     from graft.errors import DataError, RecipeError
     from graft.host import keep_freed_memory
     from graft.report.text import visible
-    from graft.workflows.predict import Unreadable, predict
+    from graft.tasks import Prediction
+    from graft.workflows.predict import Unreadable, is_published, predict
 
     asked = _paths(paths or [])
     if not asked:
@@ -37,7 +53,8 @@ def command(
         )
     keep_freed_memory()  # in this process: a forward pass takes 1.3 times as long otherwise
     read, unreadable = 0, 0
-    for found in predict(model, asked, top=top, workers=workers):
+    shown = top or (5 if is_published(model) else 1)
+    for found in predict(model, asked, top=top or 5, workers=workers, weights=weights):
         if isinstance(found, Unreadable):
             unreadable += 1
             say(f"Set aside: {found.path}: {found.reason}")
@@ -46,7 +63,9 @@ def command(
         if json:
             print_json(_document(found), indent=None)
         else:
-            print(*map(visible, (found.path, *found.summary)), sep="\t", flush=True)
+            others = found.top[1:shown] if isinstance(found, Prediction) else ()
+            more = [cell for label, share in others for cell in (label, f"{share:.1%}")]
+            print(*map(visible, (found.path, *found.summary, *more)), sep="\t", flush=True)
         if not somebody_reads():  # as with `| head`: nothing else comes of it
             return
     if not read:

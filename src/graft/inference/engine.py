@@ -194,7 +194,7 @@ def run_head(head: nn.Module, features: Tensor, batch: int) -> Tensor:
     Returns:
         Logits (N, outputs), float32, on the CPU.
     """
-    device = next(head.parameters()).device
+    device = next(head.parameters(), features).device
     made = []
     with eval_mode(head), autocast(device, "fp32"):
         for part, real in padded_batches(features.to(device), batch):

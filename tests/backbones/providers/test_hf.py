@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from tests.backbones import hugging_face
 from tests.hostile import guarded
 
-from graft.backbones.load import load_backbone
+import graft
+from graft.backbones.load import load_backbone, load_published
 from graft.download import staying_offline
 from graft.errors import BackboneError, DataError, ResourceError
 
@@ -170,3 +171,18 @@ def test_a_file_that_is_no_plain_json_is_named(folder: Path, name: str, text: st
 
     with pytest.raises(DataError, match=name):
         load_backbone(str(folder), meta=True)
+
+
+def test_a_folder_predicts_with_its_own_classes_in_the_order_of_its_logits(
+    tmp_path: Path, make_photo
+) -> None:
+    folder = hugging_face.write(tmp_path / "model", "resnet", labels=12)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {str(number): f"class {number}" for number in reversed(range(12))}
+    (folder / "config.json").write_text(json.dumps(config))
+    make_photo().save(tmp_path / "photo.png")
+
+    published = load_published(str(folder))
+    assert published.classes == tuple(f"class {number}" for number in range(12))
+    [found] = graft.predict(folder, [tmp_path / "photo.png"], top=12)
+    assert {label for label, _ in found.top} == set(published.classes)

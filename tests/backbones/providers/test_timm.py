@@ -104,3 +104,15 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(BackboneError, match=r"pip install 'graftlearn\[timm\]'"):
         find_provider("timm")
+
+
+def test_classes_are_those_of_the_set_that_the_weights_were_trained_on() -> None:
+    def classes(name: str) -> list[str]:
+        found = provider.model_info(name, None, None, None).classes
+        assert found is not None
+        return list(found())
+
+    assert classes("mobilenetv3_small_050")[281:283] == ["tabby", "tiger cat"]
+    assert len(classes("mobilenetv4_conv_medium.e250_r384_in12k")) == 11821
+    without = provider.model_info("vit_small_patch14_dinov2.lvd142m", None, None, None)
+    assert without.classes is None

@@ -39,6 +39,8 @@ class ModelInfo:
         provenance: Source of the published weights.
         fetch: Returns the file of the published weights, downloading it if need be; None if
             there are none.
+        classes: Returns the names of the published classifier's classes, in the order of its
+            logits; None if it has no classifier, or the names are not known.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ModelInfo:
     preprocess: Preprocess
     provenance: Provenance
     fetch: Callable[[], Path] | None = None
+    classes: Callable[[], Sequence[str]] | None = None
 
 
 class Provider(Protocol):

@@ -103,9 +103,8 @@ def model_info(
     preprocess = read_processor(fetch(PROCESSOR))
     if image_size:
         preprocess = preprocess.with_image_size(image_size)
-    labels = config.get("id2label")
-    labels = len(labels) if isinstance(labels, dict) and labels else 2
-    record = {"num_labels": labels, **_known(config, _config_class(config))}
+    labels = _labels(config)
+    record = {"num_labels": len(labels) or 2, **_known(config, _config_class(config))}
     try:
         _check_config(record)
     except ValueError as error:
@@ -123,6 +122,7 @@ def model_info(
             source=Path(name).name if local else f"https://huggingface.co/{name}",
         ),
         fetch=lambda: fetch(*WEIGHTS),
+        classes=(lambda: labels) if labels else None,
     )
 
 
@@ -240,6 +240,15 @@ def _parts(kind: Any) -> dict[str, Any]:
     """Return the types of the configurations inside one, but for those of any type."""
     found = getattr(kind, "sub_configs", {})
     return {key: part for key, part in found.items() if part in CONFIG_MAPPING.values()}
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes that a configuration names, in the order of the logits."""
+    labels = config.get("id2label")
+    if not isinstance(labels, dict):
+        return ()
+    in_order = sorted(labels, key=lambda number: (len(number), number))  # "2" before "10"
+    return tuple(str(labels[number]) for number in in_order)
 
 
 def _known(config: Mapping[str, Any], kind: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.data import ImageNetInfo, infer_imagenet_subset
 from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, list_models, list_pretrained
 from torch import Tensor, nn
 
@@ -70,6 +71,7 @@ def model_info(
             licence=facts.license,
         ),
         fetch=_fetch(facts),
+        classes=_classes(facts),
     )
 
 
@@ -193,3 +195,16 @@ def _fetch(facts: PretrainedCfg) -> Callable[[], Path] | None:
     if facts.url and facts.url.endswith(readable) and not facts.custom_load:
         return partial(cached_download, facts.url)
     return None
+
+
+def _classes(facts: PretrainedCfg) -> Callable[[], Sequence[str]] | None:
+    """Return how to get the names of the classes, None if they are not ImageNet's."""
+    subset = infer_imagenet_subset({"num_classes": facts.num_classes})
+    if subset is None:
+        return None
+
+    def names() -> Sequence[str]:
+        # WordNet lists the words for one thing, the usual one first.
+        return [words.partition(",")[0] for words in ImageNetInfo(subset).label_descriptions()]
+
+    return names

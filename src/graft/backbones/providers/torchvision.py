@@ -87,6 +87,7 @@ def model_info(
             top1=chosen.meta["_metrics"]["ImageNet-1K"]["acc@1"],
         ),
         fetch=partial(cached_download, chosen.url),
+        classes=lambda: tuple(chosen.meta["categories"]),
     )
 
 
