@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -196,10 +196,18 @@ def load_published(name: str, *, weights: Path | str | None = None) -> Published
     path = file or _fetched(model_info)
     network = build_without_values(provider, model_info.architecture)
     _fill(network, provider, model_info, path)
-    names = tuple(model_info.classes())
-    repeated = {each for each, count in Counter(names).items() if count > 1}
-    classes = (f"{each} ({n})" if each in repeated else each for n, each in enumerate(names))
-    return Published(network.eval(), model_info.preprocess, tuple(classes))
+    return Published(network.eval(), model_info.preprocess, distinct(model_info.classes()))
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of classes, with their numbers where two are the same.
+
+    Example:
+        >>> distinct(["crane", "ant", "crane"])
+        ('crane (0)', 'ant', 'crane (2)')
+    """
+    count = Counter(names)
+    return tuple(f"{each} ({n})" if count[each] > 1 else each for n, each in enumerate(names))
 
 
 class BackboneSpec(Protocol):

@@ -76,7 +76,7 @@ def _add(app: typer.Typer, name: str, summary: str) -> None:
         text = f"{summary}\n\n{module.command.__doc__ or ''}"
         app.command(name, help=text)(failing_kindly(module.command))
         return
-    text = f"{summary}\n\n{module.__doc__.partition(chr(10))[2].strip()}"
+    text = "\n".join([summary, *(module.__doc__ or "").splitlines()[1:]])
     group = typer.Typer(cls=Group, help=text, no_args_is_help=True, rich_markup_mode="rich")
     for part, command in commands.items():
         group.command(part, help=command.__doc__)(failing_kindly(command))
