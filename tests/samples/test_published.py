@@ -17,11 +17,10 @@ import pytest
 from PIL import Image
 from tests.http_server import Serve
 
-from graft.cli.samples import NAMES
 from graft.data.scan import scan
 from graft.download import staying_offline
 from graft.errors import DataError, ResourceError
-from graft.samples import SAMPLES, published
+from graft.samples import published
 from graft.samples.published import Published
 
 RNG = np.random.default_rng(0)
@@ -173,7 +172,3 @@ def test_every_published_file_has_a_whole_checksum_and_comes_by_https():
     for file in (*sets, published.PNEUMONIA):
         assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "")
         assert file.url.startswith("https://")
-
-
-def test_the_command_line_names_every_set():
-    assert re.split(r", | or ", NAMES) == list(SAMPLES)
