@@ -129,9 +129,9 @@ def rates_of(strategy, options, *, lr=3e-4, epochs=None):
 
 
 @given(
-    st.dictionaries(st.sampled_from([*STAGES, HEAD]), st.floats(1e-6, 1.0)),
+    st.dictionaries(st.sampled_from([*STAGES, HEAD]), st.sampled_from([1e-6, 1e-4, 1e-2])),
     st.floats(0.1, 1.0),
-    st.floats(1e-5, 1e-1),
+    st.sampled_from([1e-5, 1e-3, 1e-1]),
 )
 def test_a_stage_without_a_named_rate_takes_at_most_that_of_the_stage_above_it(named, decay, lr):
     options = StrategyOptions(rates=named, decay=decay)
