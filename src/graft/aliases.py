@@ -249,6 +249,7 @@ OPTIONS: Mapping[str, str] = {
     "t_mult": "restart_mult",
     "eta_min": "min_lr",
     "transform": "augment",
+    "limit_per_class": "per_class",
 }
 """Options of other libraries and courses, by ours."""
 

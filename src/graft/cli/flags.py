@@ -23,9 +23,6 @@ _PANELS = {
 _ELSEWHERE = {"path", "out", "objects"}
 """Options that a verb declares itself, or that only Python can give."""
 
-_ALSO = {"per_class": ("--limit-per-class",)}
-"""Other names of flags, as courses and other programs have them."""
-
 
 def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
     """Yield a keyword parameter for every option of a verb's recipe.
@@ -46,7 +43,6 @@ def recipe_flags(recipe: type[Section] = Recipe) -> Iterator[inspect.Parameter]:
             help_text += f" [default: {field.default}]"
         declared = typer.Option(
             flag,
-            *_ALSO.get(name, ()),
             help=help_text.replace("[", r"\["),
             show_default=False,
             metavar=None if kind is bool else "|".join(choices) or "VALUE",
