@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHED := $(VENV)/.bench
+DOCUMENTED := $(VENV)/.docs
 # Tests run in one process per core; a thread each keeps them out of each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 # The tests of numbers once more, with the kernels that older processors get.
@@ -14,7 +15,7 @@ endef
 NUMERIC := $(PYTEST) -m 'numeric and not slow' \
 	$(addprefix tests/,cache evaluation heads inference pretraining probe tasks training)
 
-.PHONY: help demo test test-all bench check format clean
+.PHONY: help demo test test-all bench docs check format clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +44,13 @@ $(BENCHED): $(READY)
 
 bench: $(BENCHED)  ## Measure Graft against its peers on ../shared; about 50 minutes.
 	$(BIN)/python -m benchmarks --json benchmarks/results.json --write
+
+$(DOCUMENTED): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+docs: $(DOCUMENTED)  ## Build the documentation into build/site; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 check: $(READY)  ## Lint, check types and the directions of imports.
 	$(BIN)/ruff check src tests tools benchmarks

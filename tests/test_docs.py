@@ -2,75 +2,168 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
+from functools import cache
 
 import pytest
+from typer.main import get_command
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+import graft
+from graft.cli.main import VERBS, Group, build_app
+from graft.config import paths, resolve
+from graft.data.augment import augmentation
+from graft.samples.write import SAMPLES
+from graft.workflows.prepare import choose_plan
+from tests.documents import (
+    PAGES,
+    ROOT,
+    WIDTH,
+    blocks,
+    commands,
+    differs,
+    furnish,
+    printed,
+    run_example,
+)
+
+DOCS = ROOT / "docs"
+LONG = {"concepts.md", "demo.md", "fit.md", "pretrain.md"}
+"""Pages that train for more than a few seconds."""
+
+COURSES = {
+    "Textbook chapter": 51,
+    "Visual lesson": 21,
+    "Lecture on fine-tuning": 49,
+    "How-to article": 14,
+    "Lesson": 13,
+}
+"""How many things each course contains."""
+ANSWERS = ("yes", "partly", "not yet", "out of scope")
 
 
-def blocks(language: str) -> list[str]:
-    """Return the fenced blocks of a language in all documents."""
-    pattern = rf"^```{language}\n(.*?)^```$"
-    return [
-        block
-        for document in DOCUMENTS
-        for block in re.findall(pattern, document.read_text(), re.MULTILINE | re.DOTALL)
-    ]
-
-
-@pytest.fixture(scope="module")
-def place(shared, tmp_path_factory):
-    """A folder with the images and weights that the documents speak of."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "hymenoptera").symlink_to(shared / "data/hymenoptera")
-    (folder / "flowers").symlink_to(shared / "data/flowers")
-    for name in ("mobilenet_v2", "squeezenet1_1"):
-        file = f"{name}.safetensors"
-        (folder / file).symlink_to(shared / "weights" / file)
-    return folder
-
-
-@pytest.mark.parametrize("block", blocks("console"))
-def test_the_commands_of_the_documents_run(place, block):
-    commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-    assert commands
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "graft", "documents show graft itself"
-        done = subprocess.run(
-            [sys.executable, "-m", "graft", *arguments], cwd=place, capture_output=True, text=True
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=str(page.relative_to(ROOT)),
+            marks=[pytest.mark.slow] if page.name in LONG else [],
         )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        for page in PAGES
+        if blocks(page)
+    ],
+)
+def test_a_page_works_from_top_to_bottom_and_shows_what_is_printed(page, tmp_path, monkeypatch):
+    comparable = furnish(page, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", WIDTH)
+    monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / ".cache"))
+    for language, block in blocks(page):
+        if language == "python":
+            run_example(block)
+            continue
+        for command in commands(block):
+            really = printed(command.line)
+            wrong = comparable and command.shown and differs(command.shown, really)
+            assert not wrong, (
+                f"{command.line}\n{wrong}\n"
+                f"`python -m tests.documents {page.relative_to(ROOT)}` writes what is printed."
+            )
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_the_examples_of_the_documents_run(place, block):
-    done = subprocess.run([sys.executable, "-c", block], cwd=place, capture_output=True, text=True)
+def test_the_reference_has_every_public_name():
+    shown = re.findall(r"^::: graft\.(\w+)$", (DOCS / "reference.md").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(set(graft.__all__) - {"__version__"})
+
+
+def test_every_verb_has_its_guide():
+    assert {page.stem for page in (DOCS / "guides").glob("*.md")} == set(VERBS)
+
+
+def test_the_guide_to_samples_names_every_set():
+    shown = re.findall(r"^\| `([\w-]+)` \|", (DOCS / "guides/samples.md").read_text(), re.MULTILINE)
+    assert shown == list(SAMPLES)
+
+
+def course_rows() -> list[tuple[str, str, str, str]]:
+    """Return the course map's rows: the course, the item, the answer, how it is done."""
+    rows = []
+    for section in (DOCS / "courses.md").read_text().split("\n## ")[1:]:
+        course, _, text = section.partition("\n")
+        cells = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) \|$", text, re.MULTILINE)
+        rows += [(course, *row) for row in cells if row[1] in ANSWERS]
+    return rows
+
+
+def test_the_course_map_has_an_answer_for_every_item():
+    rows = course_rows()
+    assert Counter(course for course, *_ in rows) == COURSES
+    assert len({(course, item) for course, item, *_ in rows}) == 148
+    for course, item, answer, how in rows:
+        assert answer != "yes" or "`" in how or "](" in how, (course, item, how)
+
+
+def test_the_course_map_counts_its_answers_rightly():
+    shown = re.findall(r"^\| ([^|]+?) ((?:\| *\d+ )+)\|$", (DOCS / "courses.md").read_text(), re.M)
+    counted = Counter((course, answer) for course, _, answer, _ in course_rows())
+    assert {name: [int(cell) for cell in cells.split("|")[1:]] for name, cells in shown} == {
+        **{name: [n, *(counted[name, a] for a in ANSWERS)] for name, n in COURSES.items()},
+        "All": [148, *(sum(counted[name, a] for name in COURSES) for a in ANSWERS)],
+    }
+
+
+def test_every_command_of_the_course_map_is_understood():
+    lines = [
+        (item, line)
+        for _, item, _, how in course_rows()
+        for line in re.findall(r"`(graft [^`]+)`", how)
+    ]
+    assert len(lines) > 70
+    for item, line in lines:
+        verb, *arguments = shlex.split(line)[1:]
+        assert verb in VERBS, (item, line)
+        command = get_command(build_app(verb)).commands[verb]
+        if isinstance(command, Group):
+            command = command.commands[arguments.pop(0)]
+        options = command.make_context(verb, arguments).params
+        if verb == "fit":
+            recipe = resolve({name: options[name] for name in paths() if name in options})
+            augmentation(recipe.data.augment)
+            name = "mobilenet_v2" if recipe.backbone.name == "mobilenet_v2" else "resnet18"
+            choose_plan(recipe, network(name))
+
+
+@cache
+def network(name: str) -> graft.Backbone:
+    """A network whose stages the course map names."""
+    return graft.load_backbone(name, meta=True)
+
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def test_links_between_documents_lead_somewhere():
+    for page in {*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md")}:
+        for link in LINK.findall(page.read_text(encoding="utf-8")):
+            place = page.parent / link.partition("#")[0]
+            assert "://" in link or place.exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="the extra docs is not here")
+def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_path):
+    site = tmp_path / "site"
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_readme_shows_what_the_command_really_prints(place):
-    block = next(block for block in blocks("console") if "graft predict" in block)
-    fitted, predicted = block.split("$ graft predict")
-    command, shown = predicted.split("\n", 1)
-    if not (place / "runs/ants").exists():  # the block itself may run in another process
-        fit = shlex.split(fitted.splitlines()[0].removeprefix("$ graft "))
-        subprocess.run([sys.executable, "-m", "graft", *fit], cwd=place, check=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "graft", "predict", *shlex.split(command)],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    *of, confidence = shown.split("\t")
-    *really, measured = done.stdout.split("\t")
-    assert of == really
-    # The last digit may differ between processors.
-    assert float(confidence.strip("%\n ")) == pytest.approx(float(measured.strip("%\n ")), abs=0.2)
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"?(https?:[^\s\">]+)",
+            page.read_text(encoding="utf-8"),
+        )
+        assert not loaded, page

@@ -30,7 +30,7 @@ def scan(
             file names such as `cat.0.jpg` (see `layout`); a CSV with the columns path, label (or
             labels, or value) and perhaps split (see `table`); a CSV or IDX files of pixels (see
             `pixel_data`); or a Hugging Face dataset: the folder of `save_to_disk`, or
-            "hf:ORG/NAME[@revision][:config][[:N]]" (see `hub_dataset`).
+            `hf:ORG/NAME[@revision][:config][[:N]]` (see `hub_dataset`).
         check: Read the pixels of each file, so that a damaged one is set aside now and not found
             in the middle of training. With False only the header is read.
         task: Which column of a CSV to read, where it has those of several tasks.
