@@ -26,7 +26,7 @@ from graft.model_folder import checksum
 from graft.tasks import Prediction
 from tests.backbones import hugging_face
 
-BACKBONES = ("graft-small", "squeezenet1_1", "timm:test_vit", "hf")
+BACKBONES = ("graft-small", "lite0", "squeezenet1_1", "timm:test_vit", "hf")
 GONE = object()
 EXTRA = object()
 MEMORY = 2 << 30  # bytes

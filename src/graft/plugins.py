@@ -133,6 +133,9 @@ TASKS = Registry(
 BACKBONES = Registry(
     "graft.backbones",
     "provider of backbones",
-    {name: f"graft.backbones.providers.{name}" for name in ("graft", "torchvision", "timm", "hf")},
+    {
+        name: f"graft.backbones.providers.{name}"
+        for name in ("graft", "lite", "torchvision", "timm", "hf")
+    },
 )
 """Modules with the functions of `graft.backbones.providers.Provider`."""

@@ -25,6 +25,7 @@ FAMILIES = {
     "efficientnet_v2_s": (64, 6),
     "googlenet": (64, 5),
     "inception_v3": (128, 6),
+    "lite0": (64, 6),
     "maxvit_t": (224, 6),
     "mnasnet0_5": (64, 6),
     "mobilenet_v2": (64, 6),
@@ -69,6 +70,7 @@ FAMILIES = {
 # Those that are held to the promises about numbers in the quick tests.
 QUICK = {
     "googlenet",
+    "lite0",
     "mobilenet_v2",
     "resnet18",
     "shufflenet_v2_x0_5",
@@ -165,7 +167,8 @@ def test_features_and_the_original_classifier_give_the_original_logits(
     name: str, folders: Path
 ) -> None:
     backbone = load_backbone(name, pretrained=False, image_size=64, seed=3)
-    original = build(find_provider("torchvision"), backbone.architecture, seed=3).eval()
+    provider = find_provider(split_name(name)[0])
+    original = build(provider, backbone.architecture, seed=3).eval()
     classifier = original.get_submodule(backbone.removed[0])
     remove(original, backbone.removed[1:])  # an activation after it; dropout does nothing here
     images = proof.images_for(backbone)

@@ -61,3 +61,16 @@ def test_it_fits_into_a_head_and_its_score_is_the_labels_mean_loss():
         )
     losses = [part.scores[part.C] for part in found.parts]
     assert found.scores[found.C] == pytest.approx(np.mean(losses))
+
+
+def test_held_out_outputs_have_the_labels_cross_validated_losses():
+    features, targets = examples()
+    targets[:, 2] = 1
+    found = solve_labels(features, targets, Cs=CS[::10])
+    for label, part in enumerate(found.parts[:2]):
+        logits = found.held_out[:, label] * part.temperature
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, targets[:, label].float()
+        )
+        assert float(loss) == pytest.approx(part.scores[part.C], rel=1e-4)
+    assert (found.held_out[:, 2] == found.bias[2]).all()

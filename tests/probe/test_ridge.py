@@ -99,3 +99,10 @@ def test_large_numbers_lose_no_digits():
     features, values = examples()
     near, far = solve_ridge(features, values), solve_ridge(features, values + 1e6)
     np.testing.assert_allclose(far.weight, near.weight, rtol=1e-4)
+
+
+def test_held_out_numbers_have_the_cross_validated_error():
+    features, values = examples()
+    found = solve_ridge(features, values)
+    error = (found.held_out[:, 0] - values).square().mean()
+    assert float(error) == pytest.approx(found.scores[found.C], rel=1e-5)

@@ -149,3 +149,23 @@ def test_features_that_never_vary_give_every_image_the_frequencies_of_the_classe
     assert found.bias.softmax(0).tolist() == pytest.approx(
         (labels.bincount() / images).tolist(), abs=1e-4
     )
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(2, 4), st.sampled_from([6, 150]), st.integers(0, 99))
+def test_held_out_outputs_have_the_cross_validated_loss(classes, width, seed):
+    features, labels = clouds(classes, seed, width=width)
+    found = solve(features, labels, classes)
+    loss = torch.nn.functional.cross_entropy(found.held_out * found.temperature, labels)
+    assert float(loss) == pytest.approx(found.scores[found.C], rel=1e-4, abs=1e-6)
+
+
+def test_where_no_class_has_two_images_nothing_is_held_out():
+    assert solve(torch.randn(3, 5), torch.arange(3), 3).held_out is None
+
+
+def test_the_only_image_of_a_class_is_in_no_fold():
+    features, labels = clouds(2, 0)
+    alone = torch.cat([labels, torch.tensor([2])])
+    held_out = solve(torch.cat([features, features[:1]]), alone, 3).held_out
+    assert held_out.isnan().any(dim=1).tolist() == [False] * len(labels) + [True]

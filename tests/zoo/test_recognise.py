@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from graft.backbones.build import build
+from graft.backbones.load import load_backbone
 from graft.backbones.providers import find_provider
+from graft.backbones.providers.lite import weights_file
 from graft.errors import BackboneError
+from graft.heads.linear import LinearHead
+from graft.model import Classifier
 from graft.zoo.catalogue import find
 from graft.zoo.recognize import narrowed, recognise_weights
 
@@ -22,6 +26,15 @@ def test_the_shipped_network_is_recognised_too(tmp_path):
     network = build(find_provider("graft"), {"name": "graft-small"})
     torch.save(network.state_dict(), tmp_path / "w.pth")
     assert recognise_weights(tmp_path / "w.pth") == "graft-small"
+
+
+def test_published_weights_of_a_package_are_recognised_and_so_are_saved_ones(tmp_path):
+    file = weights_file("lite0")
+    (tmp_path / "mine.pth").symlink_to(file)
+    assert recognise_weights(tmp_path / "mine.pth") == "lite0"
+    backbone = load_backbone("lite0", pretrained=False)
+    Classifier(backbone, LinearHead(backbone.width, 2), ("ants", "bees")).save(tmp_path / "model")
+    assert recognise_weights(tmp_path / "model/model.safetensors") == "lite0"
 
 
 @pytest.mark.parametrize("name", ["googlenet", "mobilenet_v2", "resnet34", "mnasnet0_5"])

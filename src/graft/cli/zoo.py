@@ -23,7 +23,7 @@ def command(
     ] = None,
     *,
     family: Annotated[str | None, typer.Option(help="Such as ResNet, EfficientNet, ViT")] = None,
-    provider: Annotated[str | None, _one_of("graft", "torchvision", "timm")] = None,
+    provider: Annotated[str | None, _one_of("graft", "lite", "torchvision", "timm")] = None,
     max_params: Annotated[str | None, typer.Option(help="Most parameters, such as 10M")] = None,
     min_top1: Annotated[
         float | None, typer.Option("--min-top1", help="Least published ImageNet-1K top-1, in %")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -74,6 +75,7 @@ def solve_labels(
     chosen = median([part.C for part in parts])
     # The mean loss over labels, under a single key: what more views of the images must lower.
     losses = [part.scores[part.C] for part in parts if part.scores]
+    held_out = [part.held_out for part in parts if part.held_out is not None]
     return Solution(
         torch.cat([part.weight for part in parts]),
         torch.cat([part.bias for part in parts]),
@@ -84,21 +86,18 @@ def solve_labels(
         max(part.folds for part in parts),
         constant=all(part.constant for part in parts),
         parts=tuple(parts),
+        held_out=torch.cat(held_out, dim=1) if len(held_out) == len(parts) else None,
     )
 
 
 def _one_sigmoid(both: Solution) -> Solution:
     """Return the logit of the second class over the first."""
-    return Solution(
-        both.weight[1:] - both.weight[:1],
-        both.bias[1:] - both.bias[:1],
-        both.C,
-        both.scores,
-        both.at_edge,
-        both.images,
-        both.folds,
-        both.temperature,
-        both.constant,
+    held_out = both.held_out
+    return replace(
+        both,
+        weight=both.weight[1:] - both.weight[:1],
+        bias=both.bias[1:] - both.bias[:1],
+        held_out=None if held_out is None else held_out[:, 1:] - held_out[:, :1],
     )
 
 
@@ -107,4 +106,7 @@ def _constant(label: Tensor, width: int, groups: Tensor | None) -> Solution:
     positives = images * int(label[0])
     bias = math.log((positives + 1) / (images - positives + 1))
     middle = CS[len(CS) // 2]
-    return Solution(torch.zeros(1, width), torch.tensor([bias]), middle, constant=True)
+    held_out = torch.full((len(label), 1), bias)
+    return Solution(
+        torch.zeros(1, width), torch.tensor([bias]), middle, constant=True, held_out=held_out
+    )

@@ -65,18 +65,23 @@ def solve_ridge(
     measured = share * (np.ones(len(y), bool) if clean is None else clean.numpy())
     tried, images = sorted(alphas, reverse=True), int(image.max()) + 1
     count = min(folds, images)
-    alpha, losses = tried[len(tried) // 2], {}
+    alpha, losses, held_out = tried[len(tried) // 2], {}, None
     if count > 1:
         fold = np.random.default_rng(seed).permutation(images)[image] % count
-        error = np.zeros(len(tried))
+        error, fits = np.zeros(len(tried)), []
         for held in range(count):
             inside, outside = fold != held, fold == held
             weight, bias = _fit(x[inside], y[inside], share[inside], tried)
             missed = (x[outside] @ weight.T + bias - y[outside, None]) ** 2
             error += measured[outside] @ missed
+            fits.append((weight, bias))
         error /= measured.sum()
         losses = {1 / a: float(e) for a, e in zip(tried, error, strict=True)}
-        alpha = tried[int(error.argmin())]
+        best = int(error.argmin())
+        alpha, held_out = tried[best], torch.empty(len(y), 1)
+        for held, (weight, bias) in enumerate(fits):
+            rows = x[fold == held] @ weight[best] + bias[best]
+            held_out[torch.from_numpy(fold == held), 0] = torch.from_numpy(rows).float()
     weight, bias = _fit(x, y, share, [alpha])
     return Solution(
         torch.from_numpy(weight).float(),
@@ -87,6 +92,7 @@ def solve_ridge(
         images=images if losses else 0,
         folds=count if losses else 0,
         constant=not weight.any(),
+        held_out=held_out,
     )
 
 

@@ -113,6 +113,9 @@ class Probe:
         folds: In how many folds; 0 likewise.
         temperature: By which the logits were divided.
         constant: Whether no feature varies. Then the classes' frequencies are all that is learned.
+        held_out: Logits (N, K) of the rows by the folds' fits at the chosen C, each by the one that
+            did not see it; NaN for rows that are in no fold or not clean. None where C was chosen
+            on a draw, or not by folds.
     """
 
     weight: Array
@@ -124,6 +127,7 @@ class Probe:
     folds: int
     temperature: float
     constant: bool = False
+    held_out: Array | None = None
 
 
 def fit_probe(
@@ -156,6 +160,7 @@ def fit_probe(
     if many:
         design = _design(samples)
     weight, bias = _fit_all(samples, design, choice)
+    held_out = None if many or choice.held_out is None else choice.held_out / choice.temperature
     return Probe(
         weight / choice.temperature,
         bias / choice.temperature,
@@ -166,6 +171,7 @@ def fit_probe(
         int(fold.max()) + 1 if choice.scores else 0,
         choice.temperature,
         design.constant,
+        held_out,
     )
 
 
@@ -178,6 +184,7 @@ class _Choice:
     temperature: float
     weight: Array
     bias: Array
+    held_out: Array | None = None
 
 
 def _design(samples: WeightedSamples) -> Design:
@@ -205,22 +212,24 @@ def _choose(
         kind=kind,
     )
     path = search(loss, design, grid)
-    heat = _temperature(loss, path) if calibrate else 1.0
-    weights, biases = loss.split(path.points.astype(np.float64))
-    near = design.weights(weights.mean(axis=0), biases.mean(axis=0))
-    return _Choice(path.C, path.losses, heat, *near)
+    rows, logits = _held_out(loss, path)
+    weights = loss.held.sum(axis=0)
+    heat = find_temperature(logits, loss.labels[rows], weights[rows]) if calibrate else 1.0
+    everywhere = np.full((len(samples.labels), samples.classes), np.nan, logits.dtype)
+    everywhere[rows] = logits
+    slopes, biases = loss.split(path.points.astype(np.float64))
+    near = design.weights(slopes.mean(axis=0), biases.mean(axis=0))
+    return _Choice(path.C, path.losses, heat, *near, everywhere)
 
 
-def _temperature(loss: SoftmaxLoss, path: Path) -> float:
-    """Return the temperature of the held-out logits of all folds together."""
-    logits, labels, weights = [], [], []
+def _held_out(loss: SoftmaxLoss, path: Path) -> tuple[NDArray[np.intp], Array]:
+    """Return the rows that are in some fold, fold by fold, and their logits (rows, K)."""
+    rows, logits = [], []
     for number, held in enumerate(loss.held):
-        rows = np.flatnonzero(held)
+        rows.append(np.flatnonzero(held))
         of_fold = loss.logits(path.points[[number]], np.array([number]))[0]
-        logits.append(of_fold[:, rows].T)
-        labels.append(loss.labels[rows])
-        weights.append(held[rows])
-    return find_temperature(*(np.concatenate(parts) for parts in (logits, labels, weights)))
+        logits.append(of_fold[:, rows[-1]].T)
+    return np.concatenate(rows), np.concatenate(logits)
 
 
 def _fit_all(samples: WeightedSamples, design: Design, choice: _Choice) -> tuple[Array, Array]:

@@ -32,6 +32,9 @@ class Solution:
         constant: Whether the features are the same for every image: no class can be separated, and
             every image gets the classes' frequencies.
         parts: The solution of each output, where each was solved by itself.
+        held_out: Outputs (N, classes) for the rows, each by a head that did not see it, at the
+            chosen C; NaN for rows that are in no fold or not clean. None where C was chosen on a
+            draw, or not by folds.
     """
 
     weight: Tensor
@@ -44,6 +47,7 @@ class Solution:
     temperature: float = 1.0
     constant: bool = False
     parts: tuple[Solution, ...] = ()
+    held_out: Tensor | None = None
 
     def install(self, head: LinearHead) -> None:
         """Write the solution into a head."""
@@ -137,4 +141,5 @@ def solve(
         probe.folds,
         probe.temperature,
         probe.constant,
+        held_out=None if probe.held_out is None else torch.from_numpy(probe.held_out).float(),
     )

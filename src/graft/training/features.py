@@ -250,7 +250,7 @@ class FeatureSource:
         assert self.clean is not None, "a head is solved on a loader's images"
         assert self.val is not None, "a solved head is measured on validation images"
         backbone, precision = self.model.backbone, self.options.precision
-        weights = _combined(self.plan.stages, fingerprints)
+        weights = combined(self.plan.stages, fingerprints)
         prefix = FrozenPrefix(backbone, HEAD, precision=precision)
         train, val = (
             self.cache.activations(what, loader, prefix, weights, views=[CLEAN], uses=1)
@@ -320,7 +320,7 @@ class FeatureSource:
         if cut != stages[0]:
             below = stages if cut == HEAD else stages[: stages.index(cut)]
             try:
-                return self._at_cut(cut, _combined(below, fingerprints), epochs)
+                return self._at_cut(cut, combined(below, fingerprints), epochs)
             except BackboneError as error:
                 self.on_message(f"Frozen stages run again in every epoch: {error.problem}")
         streams = {name: Stream(name, source) for name, source in self.streams.items()}
@@ -364,6 +364,6 @@ class FeatureSource:
         return Stream(name, source, activations, views)
 
 
-def _combined(stages: tuple[str, ...], fingerprints: Mapping[str, str]) -> str:
+def combined(stages: tuple[str, ...], fingerprints: Mapping[str, str]) -> str:
     """Return one hash of everything that some stages hold."""
     return hashlib.sha256("".join(fingerprints[name] for name in stages).encode()).hexdigest()

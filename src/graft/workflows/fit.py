@@ -108,8 +108,9 @@ def fit(
         explain: Say what is cached where, and why.
         callbacks: Called with the progress; see `graft.Callback`.
         backbone: A name ("resnet18"), a `Backbone`, or a network from images to logits, of which
-            a backbone is made by tracing (`Backbone.from_module`). None takes the best that is
-            available here, and records it in the run's recipe; see `graft.zoo.choose`.
+            a backbone is made by tracing (`Backbone.from_module`). None takes lite0 or
+            graft-small, whichever suits the images, and records it in the run's recipe; see
+            `graft.zoo.choose`.
         preprocess: The images that such a network expects; None means ImageNet's usual ones.
         head: A name ("mlp"), a module with `record()` (see `graft.heads.Head`), or a function
             `(width, outputs) -> module`.
@@ -192,7 +193,7 @@ def plan_only(
     _require_weights(recipe)
     recipe = complete(recipe, notes.append)
     read = cache(partial(read_images, recipe, thorough=False))
-    recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable), fetch=False)
+    recipe, choice = resolve_backbone(recipe, lambda: read()[0])
     backbone = backbone_spec(recipe).on_meta()
     plan = choose_plan(recipe, backbone)
     notes += parts_of_stages(recipe, backbone)
@@ -299,7 +300,13 @@ def _start(
 
     choice = None
     if objects.backbone is None:
-        recipe, choice = resolve_backbone(recipe, lambda: len(read()[0].readable))
+        with watch("extract"):
+            recipe, choice = resolve_backbone(
+                recipe,
+                lambda: read()[0],
+                task=objects.task,
+                cache=FeatureCache.at(feature_cache(recipe.cache)),
+            )
     if choice is not None and not choice.fallback:
         message(choice.message)
     spec = backbone_spec(recipe, objects)

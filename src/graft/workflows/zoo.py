@@ -36,7 +36,7 @@ def list_models(
 
     Args:
         family: Such as "ResNet"; capitals, blanks and hyphens do not matter.
-        provider: "graft", "torchvision" or "timm".
+        provider: "graft", "lite", "torchvision" or "timm".
         max_params: Largest number of parameters, such as 10_000_000 or "10M".
         min_top1: Smallest published ImageNet-1K accuracy in percent. Models without a published
             one do not fit.

@@ -98,7 +98,7 @@ class ZooEntry:
         top1: Published ImageNet-1K accuracy in percent.
         file_mb: Size of the weights file in megabytes.
         licence: SPDX name of the licence.
-        url: Where the weights are; "package:" with a path for those that ship with Graft.
+        url: Where the weights are; "package:" with a path for those in an installed package.
         source: Where the facts come from that `sources` does not name.
         sources: Where single facts come from.
 
@@ -126,7 +126,7 @@ class ZooEntry:
 
     @property
     def provider(self) -> str:
-        """Who supplies the model: "graft", "torchvision" or "timm"."""
+        """Who supplies the model: "graft", "lite", "torchvision" or "timm"."""
         return self.name.partition(":")[0]
 
     @property
@@ -175,7 +175,8 @@ def find(name: str, weights: str | None = None) -> ZooEntry | None:
     """Return the facts of a model, None if the zoo has none.
 
     Args:
-        name: "[provider:]architecture"; without a provider, Graft's own or torchvision's.
+        name: "[provider:]architecture"; without a provider, Graft's own, an EfficientNet-Lite or
+            torchvision's.
         weights: If given, the weights that the facts have to be about.
 
     Example:
@@ -184,7 +185,8 @@ def find(name: str, weights: str | None = None) -> ZooEntry | None:
         >>> find("resnet18", "MINE") is None
         True
     """
-    wanted = (name,) if ":" in name else (f"graft:{name}", f"torchvision:{name}")
+    owners = ("graft", "lite", "torchvision")
+    wanted = (name,) if ":" in name else tuple(f"{owner}:{name}" for owner in owners)
     for entry in all_entries():
         if entry.name in wanted and weights in (None, entry.weights):
             return entry

@@ -13,7 +13,7 @@ from graft.backbones.weights import read_state
 from graft.errors import BackboneError
 from graft.zoo.catalogue import ZooEntry, all_entries
 
-PROVIDERS = ("graft", DEFAULT, "timm")
+PROVIDERS = ("graft", "lite", DEFAULT, "timm")
 """Whose networks are compared, in this order."""
 
 LARGEST_CLASSIFIER = 0.6

@@ -182,7 +182,8 @@ def _why_time(entry: ZooEntry, images: int, prior: Prior, seconds: float) -> str
 
 
 def _why_terms(entry: ZooEntry) -> str:
-    return f"{entry.file_mb:,.0f} MB to fetch, {entry.licence}."
+    package = entry.url.startswith("package:")
+    return f"{entry.file_mb:,.0f} MB {'in a package' if package else 'to fetch'}, {entry.licence}."
 
 
 def _notes(manifest: Manifest, found: list[Suggestion]) -> list[str]:

@@ -27,6 +27,9 @@ DEFAULT = "torchvision"
 SHIPPED_WEIGHTS = {"graft-small": "procedural-1"}
 """The architectures whose weights are in the package, and the name of the weights."""
 
+OWNERS = {"graft-small": "graft", "lite0": "lite", "lite1": "lite", "lite2": "lite"}
+"""The providers of names that are written without one, other than torchvision's."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -141,11 +144,11 @@ def available() -> dict[str, str]:
 def split_name(name: str) -> tuple[str, str, str | None]:
     """Split "[provider:]architecture[@weights]" into its three parts.
 
-    A folder in Hugging Face format needs no provider, nor does what ships with Graft.
+    A folder in Hugging Face format needs no provider, nor do the names of `OWNERS`.
 
     Example:
-        >>> split_name("graft-small")
-        ('graft', 'graft-small', None)
+        >>> split_name("graft-small"), split_name("lite0")
+        (('graft', 'graft-small', None), ('lite', 'lite0', None))
         >>> split_name("resnet50"), split_name("torchvision:resnet50@IMAGENET1K_V1")
         (('torchvision', 'resnet50', None), ('torchvision', 'resnet50', 'IMAGENET1K_V1'))
     """
@@ -153,8 +156,7 @@ def split_name(name: str) -> tuple[str, str, str | None]:
         return "hf", name, None
     provider, separator, rest = name.partition(":")
     if not separator:
-        own = name.partition("@")[0] in SHIPPED_WEIGHTS
-        provider, rest = "graft" if own else DEFAULT, name
+        provider, rest = OWNERS.get(name.partition("@")[0], DEFAULT), name
     if Path(rest).is_dir():
         return provider, rest, None
     architecture, _, weights = rest.partition("@")
