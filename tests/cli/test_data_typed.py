@@ -112,6 +112,16 @@ def test_so_many_images_of_each_class(graft_cli, tmp_path, weights, flag):
     assert "per_class = 3, not 4" in refused.err
 
 
+def test_a_part_of_a_hub_dataset_is_asked_for_by_its_name(graft_cli):
+    pytest.importorskip("datasets", reason="the extra [datasets] is not installed")
+    outcome = graft_cli("fit", "hf:food101[:5000]", "--offline", *FLAGS)
+    assert outcome.code == 4, outcome.err
+    assert "Graft is offline and 'food101' is not in" in " ".join(outcome.err.split())
+    outcome = graft_cli("fit", "hf:food101[5000:]", *FLAGS)
+    assert outcome.code == 3
+    assert "such as hf:food101[:5000]" in outcome.err
+
+
 def test_a_limit_in_all(graft_cli, photos):
     document = planned(graft_cli("fit", photos, "--limit", 9, "--dry-run", "--json", *FLAGS))
     assert (document["train_images"], document["val_images"]) == (9, 15)
