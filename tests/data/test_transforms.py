@@ -13,6 +13,7 @@ from graft.data.augment import TRANSFORMS
 from graft.data.transforms import (
     FILL,
     ColorJitter,
+    Cutout,
     Grayscale,
     HorizontalFlip,
     RandomErasing,
@@ -143,3 +144,19 @@ def test_all_hues_turn_as_torchvisions_do(share):
     colours = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 24, 3)
     photo = Image.fromarray(colours)
     assert hue_turned(photo, share).tobytes() == F.adjust_hue(photo, share).tobytes()
+
+
+def test_cutout_fills_a_square_with_the_mean_colour_and_leaves_the_rest():
+    image = Image.new("RGB", (32, 24), (255, 255, 255))
+    for seed in range(20):
+        pixels = np.asarray(Cutout(8).apply(image, np.random.default_rng(seed)))
+        filled = (pixels == FILL).all(axis=2)
+        assert 16 <= filled.sum() <= 64, "a square about a point of the image, cut at its border"
+        assert (pixels[~filled] == 255).all()
+
+
+def test_erasing_without_noise_fills_with_the_mean_colour():
+    image = Image.new("RGB", (32, 32), (255, 255, 255))
+    erased = RandomErasing(p=1, noise=0).apply(image, np.random.default_rng(0))
+    colours = {tuple(pixel) for pixel in np.asarray(erased).reshape(-1, 3).tolist()}
+    assert colours == {FILL, (255, 255, 255)}

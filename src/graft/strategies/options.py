@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from graft.aliases import OPTIMIZERS, SCHEDULES
-from graft.calls import parse_call, translate
+from graft.calls import MOST_CHARACTERS, parse_call, translate
 from graft.errors import RecipeError
 from graft.strategies.optimization import Epoch, read_settings
 from graft.strategies.plan import HEAD, BatchNormPolicy
@@ -96,7 +96,7 @@ class PhaseOptions(BaseModel):
     stages: Annotated[
         tuple[str, ...], Field(min_length=1), BeforeValidator(lambda given: _names(given))
     ]
-    epochs: Annotated[int, Field(ge=1)] | Literal["solve"]
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | Literal["solve"]
     lr: Rate | None = None
     rates: Annotated[dict[str, Rate], BeforeValidator(lambda given: _rates(given))] = Field(
         default_factory=dict
@@ -165,6 +165,8 @@ def read_phases(given: Any) -> Any:
     """
     if not isinstance(given, str):
         return given
+    if len(given) > MOST_CHARACTERS:
+        raise ValueError(f"phases in a line have at most {MOST_CHARACTERS} characters")
     phases = []
     for part in given.split("/"):
         match = _PHASE.fullmatch(part)
