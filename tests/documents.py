@@ -142,19 +142,22 @@ def _value(number: str) -> float:
 def rewrite(page: Path) -> None:
     """Write into a page what its commands print; those that show nothing go on doing so."""
 
-    def anew(found: re.Match[str]) -> str:
-        language, block = found.groups()
+    def anew(language: str, block: str) -> str:
         if language == "python":
             run_example(block)
-            return found[0]
+            return block
         lines = []
         for command in commands(block):
             really = printed(command.line)
             keep = not command.shown or not differs(command.shown, really)
             lines.append(f"$ {command.line}\n{command.shown if keep else really}")
-        return f"```console\n{''.join(lines)}```"
+        return "".join(lines)
 
-    page.write_text(_BLOCK.sub(anew, page.read_text(encoding="utf-8")), encoding="utf-8")
+    written = {block: anew(language, block) for language, block in blocks(page)}
+    text = page.read_text(encoding="utf-8")  # as it is by now
+    for block, new in written.items():
+        text = text.replace(block, new)
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
