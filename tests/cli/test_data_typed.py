@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import yaml
 from PIL import Image
 
+import graft
 from graft.data.manifest import Manifest
 from graft.data.preprocess import Preprocess
 from graft.model import Model
+from graft.training import Callback
 from tests.workflows.conftest import SMALL, write_photos
 
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
@@ -94,6 +97,26 @@ def test_sign_mnist_is_learned_resumed_evaluated_and_predicted(
     assert measured["images"] == 24
     path = Manifest.load(run / "split.csv").samples[0].path
     assert planned(graft_cli("predict", run, path, "--json"))
+
+
+def test_a_run_on_pixels_is_resumed_though_the_cache_was_emptied(
+    graft_cli, tmp_path, weights, monkeypatch
+):
+    monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "cache"))
+    table, run = sign_mnist(tmp_path / "signs.csv"), tmp_path / "run"
+    options = {"weights": str(weights), "strategy": "full", "epochs": 2, "cache": "off", **SMALL}
+    with pytest.raises(KeyboardInterrupt):
+        graft.fit(table, out=run, callbacks=[Interrupt()], **options)
+    shutil.rmtree(tmp_path / "cache" / "datasets")
+    resumed = graft_cli("fit", "--resume", "--out", run)
+    assert resumed.code == 0, resumed.err
+
+
+class Interrupt(Callback):
+    """Ctrl-C after the first epoch."""
+
+    def on_epoch_end(self, trainer, line):
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("flag", ["--per-class", "--limit-per-class"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from graft.data.layout import LabelledFile, Listing, images_below, read_folder
 from graft.data.manifest import Manifest, Sample
 from graft.data.pixel_data import find_pixel_data, read_pixel_data
 from graft.data.table import read_table
-from graft.errors import DataError
+from graft.errors import DataError, GraftError
 from graft.files import readable_path
 from graft.machine import available_cores
 
@@ -79,6 +80,16 @@ def locate(source: str | os.PathLike[str]) -> str:
     """
     name = os.fspath(source)
     return name if hub_name(name) else readable_path(name).resolve().as_posix()
+
+
+def restore(source: str, manifest: Manifest) -> None:
+    """Write out again what the cache has lost of images that lie in no files of their own.
+
+    What stays missing is left to `require_unchanged`, which names it.
+    """
+    if not all(Path(sample.path).exists() for sample in manifest.readable):
+        with suppress(GraftError):
+            _listing(source, None)
 
 
 def _listing(source: str, task: str | None) -> Listing:

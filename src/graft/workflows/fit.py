@@ -23,7 +23,8 @@ from graft.data.loader import Loader
 from graft.data.manifest import Manifest
 from graft.data.preprocess import Preprocess
 from graft.data.read import require_unchanged
-from graft.data.scan import locate
+from graft.data.scan import locate, restore
+from graft.download import staying_offline
 from graft.errors import BackboneError, RecipeError
 from graft.files import readable_path
 from graft.host import isolated
@@ -356,6 +357,8 @@ def _reopen(
     with watch("data"):
         manifest = Manifest.load(run.manifest)
         if run.state()["state"] != "done":
+            with staying_offline(recipe.offline):
+                restore(str(recipe.data.path), manifest)
             require_unchanged(manifest)
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
     backbone = open_backbone(recipe, objects=objects)
