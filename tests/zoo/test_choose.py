@@ -174,7 +174,15 @@ def test_too_few_images_to_compare_are_no_obstacle():
     assert "too few images" in found.message
 
 
-def test_at_most_500_training_images_of_100_classes_are_compared():
+def test_tiny_images_are_for_the_shipped_network_without_a_comparison(monkeypatch):
+    monkeypatch.setattr(choose, "cross_validated", lambda *_: pytest.fail("compared"))
+    samples = (Sample(f"/{n}.png", "ab"[n % 2], "train", width=8, height=9) for n in range(20))
+    found = choose_for_images(RECIPE, Manifest(tuple(samples), root="/"))
+    assert (found.name, found.fallback) == ("graft-small", False)
+    assert "made for small images, as these are (8 pixels)" in found.message
+
+
+def test_at_most_250_training_images_of_50_classes_are_compared():
     samples = tuple(
         Sample(f"/{number}.jpg", f"{number % 400:03}", "val" if number < 400 else "train")
         for number in range(8000)
@@ -182,7 +190,7 @@ def test_at_most_500_training_images_of_100_classes_are_compared():
     drawn = choose._sampled(Manifest(samples, root="/"), seed=0).readable
     labels = [sample.label for sample in drawn]
     assert {sample.split for sample in drawn} == {"train"}
-    assert len(set(labels)) == 100
+    assert len(set(labels)) == 50
     assert all(labels.count(label) == 5 for label in labels)
 
 
