@@ -79,4 +79,5 @@ def test_without_a_network_the_way_out_is_named(graft_cli, photos, monkeypatch, 
     outcome = graft_cli("predict", "resnet18", photos / "val/red/00.png")
     assert outcome.code == 4
     assert "--weights FILE" in outcome.err
+    assert "lite0" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 2

@@ -13,7 +13,7 @@ from torch import nn
 from graft.backbones.load import Published, load_published
 from graft.backbones.providers import DEFAULT, find_provider, split_name
 from graft.data.layout import find_images
-from graft.errors import DataError, RecipeError, nearest
+from graft.errors import DataError, RecipeError, ResourceError, nearest
 from graft.files import readable_path
 from graft.host import isolated_steps
 from graft.inference import Predictor
@@ -100,5 +100,9 @@ def _published(name: str, weights: str | os.PathLike[str] | None) -> _Whole:
             f"'{name}' is neither a folder with a model nor a network of the zoo.",
             f"Nearest: {nearest(name.lower(), known)}. `graft zoo` lists them all.",
         )
-    published = load_published(name, weights=None if weights is None else Path(weights))
+    try:
+        published = load_published(name, weights=None if weights is None else Path(weights))
+    except ResourceError as error:
+        way_out = f"{error.remedy} Or take lite0, whose weights came with Graft."
+        raise ResourceError(error.problem, way_out) from error
     return _Whole(published, Classification(published.classes))
