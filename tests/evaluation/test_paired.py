@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from graft.evaluation.intervals import difference_interval, holm, mcnemar
+from graft.evaluation.intervals import Tally, difference_interval, holm, mcnemar, unpaired
 
 counts = st.integers(0, 60)
 
@@ -45,3 +46,24 @@ def test_holm_multiplies_by_the_number_of_questions_left_and_keeps_the_order():
     assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("first", "second"), [(8, 12), (20, 20), (20, 200), (153, 50)])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_two_accuracies_of_the_same_share_are_seldom_called_different(first, second, share):
+    """Exact: over all outcomes of two binomials, weighted by their probability."""
+    alarms = sum(
+        binom.pmf(one, first, share) * binom.pmf(two, second, share)
+        for one in range(first + 1)
+        for two in range(second + 1)
+        if unpaired(Tally(one, first, one, first), Tally(two, second, two, second)) < 0.05
+    )
+    assert alarms < 0.065
+
+
+def test_copies_do_not_make_two_accuracies_different():
+    one, other = [True] * 8 + [False] * 2, [True] * 6 + [False] * 4
+    alone = unpaired(Tally.of(one), Tally.of(other))
+    names = [str(n % 10) for n in range(100)]
+    assert unpaired(Tally.of(one * 10, names), Tally.of(other * 10, names)) == pytest.approx(alone)
+    assert unpaired(Tally.of(one * 10), Tally.of(other * 10)) < alone

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from graft.samples.digits import digits
-from graft.samples.digits_m import _region, write_digits_m
+from graft.samples.digits_m import blocks_of, write_digits_m
 
 
 def contents(folder):
@@ -45,8 +45,32 @@ def test_the_seed_decides_the_backgrounds(written, tmp_path):
     assert len(same) < 20
 
 
-def test_splits_take_their_backgrounds_from_different_columns():
-    photograph = np.asarray(load_sample_images().images[0])
-    parts = [_region(photograph, split) for split in ("train", "val", "test")]
-    assert np.array_equal(np.concatenate(parts, axis=1), photograph)
-    assert all(part.shape[1] > 32 for part in parts)
+def test_no_pixel_of_a_photograph_is_in_two_splits_and_none_is_left_out():
+    pixels = np.arange(427 * 640 * 3).reshape(427, 640, 3)
+    seen = {
+        split: np.concatenate([block.ravel() for block in blocks_of(pixels, split)])
+        for split in ("train", "val", "test")
+    }
+    assert np.array_equal(np.sort(np.concatenate(list(seen.values()))), pixels.ravel())
+    shares = {split: len(found) / pixels.size for split, found in seen.items()}
+    assert shares == pytest.approx({"train": 0.4, "val": 0.1, "test": 0.5}, abs=0.01)
+
+
+def test_every_split_has_its_part_of_every_row_and_column():
+    rows, columns = np.mgrid[:427, :640]
+    place = np.stack([rows, columns], axis=-1)
+    for split, least in (("train", 3), ("val", 1), ("test", 3)):
+        blocks = blocks_of(place, split)
+        assert min(min(block.shape[:2]) for block in blocks) > 32
+        in_rows = np.bincount([int(block[..., 0].mean()) * 6 // 427 for block in blocks])
+        assert in_rows.min() >= least
+        halves = np.bincount([int(block[..., 1].mean()) * 2 // 640 for block in blocks])
+        assert abs(halves[0] - halves[1]) <= len(blocks) // 4
+
+
+def test_the_splits_are_equally_bright():
+    means = {}
+    for split in ("train", "val", "test"):
+        found = [blocks_of(np.asarray(p), split) for p in load_sample_images().images]
+        means[split] = np.mean([block.mean() for blocks in found for block in blocks])
+    assert max(means.values()) - min(means.values()) < 12

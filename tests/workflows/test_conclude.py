@@ -103,3 +103,22 @@ def test_black_images_end_in_an_honest_warning(tmp_path, strategy):
     [said] = fitted.classifier.predict(tmp_path / "data/val/right/0.png")
     if strategy == "probe":
         assert said.confidence == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_a_test_that_is_another_problem_than_validation_is_named_in_one_line(tmp_path):
+    counts = {f"{split}/{name}": 12 for split in ("train", "val") for name in ("red", "green")}
+    data = write_photos(tmp_path / "data", counts)
+    alike = write_photos(tmp_path / "test", {"red": 12, "green": 12}, seed=1)
+    for name, other in (("red", "green"), ("green", "red")):
+        shutil.copytree(alike / name, data / "test" / name)
+        shutil.copytree(alike / name, tmp_path / "swapped" / other)
+    same = graft.fit(data, out=tmp_path / "same", **TINY).result
+    assert not [line for line in same["warnings"] if "by more than chance" in line]
+
+    shutil.rmtree(data / "test")
+    shutil.copytree(tmp_path / "swapped", data / "test")
+    fitted = graft.fit(data, out=tmp_path / "other", **TINY)
+    [line] = [line for line in fitted.result["warnings"] if "by more than chance" in line]
+    assert "of 24 distinct validation images" in line
+    assert "worse than validation" in line
+    assert "by more than chance" in (fitted.run / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""Intervals and paired tests: Wilson, McNemar, Holm."""
+"""Intervals and tests of accuracies: Wilson, Agresti and Caffo, McNemar, Holm."""
 
 from __future__ import annotations
 
@@ -165,6 +165,31 @@ def difference_interval(
     first, second = (first_only + 1) / (images + 2), (second_only + 1) / (images + 2)
     reach = quantile * sqrt((first + second - (first - second) ** 2) / (images + 2))
     return max(-1.0, first - second - reach), min(1.0, first - second + reach)
+
+
+def unpaired(first: Tally, second: Tally) -> float:
+    """Return the p-value of two accuracies on different images: are they equal but for chance?
+
+    Distinct images count. One right and one wrong image are added to each side, without which the
+    test cries wolf where images are few.
+
+    Args:
+        first: Such as that of the validation images.
+        second: Such as that of the test images.
+
+    Source:
+        Agresti and Caffo 2000, Simple and effective confidence intervals for proportions and
+        differences of proportions result from adding two successes and two failures.
+
+    Example:
+        >>> few, many = Tally.of([True] * 66 + [False] * 34), Tally.of([True] * 771 + [False] * 128)
+        >>> round(unpaired(few, few), 3), unpaired(few, many) < 1e-4
+        (1.0, True)
+    """
+    sides = [((t.distinct_correct + 1) / (t.distinct + 2), t.distinct + 2) for t in (first, second)]
+    difference = sides[0][0] - sides[1][0]
+    spread = sqrt(sum(share * (1 - share) / images for share, images in sides))
+    return 2 * NormalDist().cdf(-abs(difference) / spread)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

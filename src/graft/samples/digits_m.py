@@ -5,8 +5,9 @@ its photographs): each digit, enlarged, is blended with a random patch of a colo
 absolute difference of the two, `|digit - patch|` in each channel. The photographs here are the two
 that scikit-learn carries, a Chinese temple and a flower.
 
-Digit and split are those of `digits`. Training, validation and test patches come from different
-columns of the photographs (the same 40 : 10 : 50), so that no background is seen in two splits.
+Digit and split are those of `digits`. The photographs are cut into blocks, which belong to
+training, validation and test like the squares of a board (the same 40 : 10 : 50), and a patch lies
+within one block: no background is seen in two splits, and every split has sky, roof and petal.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ SOURCE = (
 )
 LICENCE = "digits: CC BY 4.0; photographs: CC BY 2.0"
 SIDE = 32
+ROWS, COLUMNS = 6, 10
+"""Blocks of a photograph, each about 64 pixels wide and 71 high."""
+
+OWNERS = ("test", "train", "test", "train", "test", "val", "test", "train", "test", "train")
+"""Whose the blocks of the first row are; each further row begins `SHIFT` places later in it."""
+
+SHIFT = 3
 
 
 def write_digits_m(
@@ -49,12 +57,15 @@ def write_digits_m(
     from sklearn.datasets import load_sample_images
 
     photographs = [np.asarray(photograph) for photograph in load_sample_images().images]
-    regions = {split: [_region(p, split) for p in photographs] for split, _ in digits.SHARES}
+    blocks = {
+        split: [block for photograph in photographs for block in blocks_of(photograph, split)]
+        for split, _ in digits.SHARES
+    }
     for digit in digits.digits(seed=seed, per_class=per_class, val_per_class=val_per_class):
         rng = np.random.default_rng([seed, digit.number])
         small = Image.fromarray(digit.pixels)
         large = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-        image = blended(large, _patch(regions[digit.split], rng))
+        image = blended(large, _patch(blocks[digit.split], rng))
         place = folder / digit.split / str(digit.label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place / f"{digit.number:04}.png")
@@ -79,19 +90,27 @@ def blended(digit: NDArray[np.uint8], patch: NDArray[np.uint8]) -> NDArray[np.ui
     return np.abs(difference).astype(np.uint8)
 
 
-def _region(photograph: NDArray[np.uint8], split: str) -> NDArray[np.uint8]:
-    """Return the columns of a photograph that belong to a split."""
-    start = 0.0
-    for name, share in digits.SHARES:
-        if name == split:
-            width = photograph.shape[1]
-            return photograph[:, round(start * width) : round((start + share) * width)]
-        start += share
-    raise AssertionError(f"'{split}' is no split")
+def blocks_of(photograph: NDArray[np.uint8], split: str) -> list[NDArray[np.uint8]]:
+    """Return the blocks of a photograph that belong to a split.
+
+    Args:
+        photograph: RGB, (height, width, 3).
+        split: "train", "val" or "test".
+    """
+    height, width = photograph.shape[:2]
+    return [
+        photograph[
+            row * height // ROWS : (row + 1) * height // ROWS,
+            column * width // COLUMNS : (column + 1) * width // COLUMNS,
+        ]
+        for row in range(ROWS)
+        for column in range(COLUMNS)
+        if OWNERS[(column + SHIFT * row) % COLUMNS] == split
+    ]
 
 
-def _patch(regions: list[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.uint8]:
-    region = regions[rng.integers(len(regions))]
-    top = int(rng.integers(region.shape[0] - SIDE + 1))
-    left = int(rng.integers(region.shape[1] - SIDE + 1))
-    return region[top : top + SIDE, left : left + SIDE]
+def _patch(blocks: list[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.uint8]:
+    block = blocks[rng.integers(len(blocks))]
+    top = int(rng.integers(block.shape[0] - SIDE + 1))
+    left = int(rng.integers(block.shape[1] - SIDE + 1))
+    return block[top : top + SIDE, left : left + SIDE]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from graft.data.manifest import Manifest, Sample
 from graft.errors import DivergedError
+from graft.evaluation.intervals import Tally, unpaired
 from graft.files import atomic_write, to_cell
 from graft.inference import Outputs, require_finite
 from graft.inference import run as run_over
@@ -21,6 +22,9 @@ from graft.training import Trainer
 
 TRAIN_IMAGES_FOR_DIAGNOSIS = 1000
 """Most training images on which the diagnosis measures; more would only narrow its interval."""
+
+SURE = 0.01
+"""Largest p-value at which validation and test are called different."""
 
 NOTHING_TOLD_APART = (
     "The features of all training images are the same, so the solved head tells nothing apart and "
@@ -69,6 +73,10 @@ def finalize(
     classifier.save(run.model)
     outputs = [("val", val_samples, val)] + ([("test", test_samples, test)] if test else [])
     _write_predictions(run.predictions, task, outputs)
+    unlike = splits_differ(validation, tested)
+    if unlike is not None:
+        trainer.notify("on_message", unlike)
+        warnings = [*warnings, unlike]
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
     results_compared = len(trainer.position.scores) + trainer.position.solved
@@ -115,6 +123,28 @@ def finalize(
     )
     write_report(run.folder)
     return result
+
+
+def splits_differ(validation: Mapping[str, Any], tested: Mapping[str, Any] | None) -> str | None:
+    """Say so where validation and test accuracy differ by more than chance; None where not.
+
+    Args:
+        validation: What `measured` returned for the validation images.
+        tested: The same for the test images; None where there are none.
+    """
+    if tested is None or tested["metric"] != "accuracy":
+        return None
+    first, second = Tally.read(validation), Tally.read(tested)
+    p = unpaired(first, second)
+    if p >= SURE:
+        return None
+    better = "better" if second.distinct_accuracy > first.distinct_accuracy else "worse"
+    return (
+        f"Validation and test differ by more than chance: {first.distinct_accuracy:.1%} of "
+        f"{first.distinct} distinct validation images are right and {second.distinct_accuracy:.1%} "
+        f"of {second.distinct} test images (p = {p:.1g}). The test is {better} than validation "
+        "promises, so the two may not show the same: draw them from the same images."
+    )
 
 
 def measured(task: Task, outputs: Outputs) -> dict[str, Any]:
