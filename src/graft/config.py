@@ -214,6 +214,11 @@ class TrainingOptions(Section, OptimizerOptions):
     early_stopping: int | None = Field(
         None, ge=1, description="epochs without gain after which a phase ends"
     )
+    keep: Literal["best", "fine-tuned", "last"] = Field(
+        "best",
+        description="which weights become the model, by validation: the best, be it the solved "
+        "head or an epoch; the best epoch, even where the solved head is better; or the last",
+    )
 
 
 class Recipe(Section):

@@ -57,9 +57,8 @@ def pretrainer(method="supervised", *, loss=None, epochs=3, **options):
         Model(backbone, head, Pretext(objective)),
         pretraining_plan(backbone, training.epochs),
         images,
-        options=TrainingOptions(**training.model_dump()),
+        options=TrainingOptions(**training.model_dump(), keep="last"),
         callbacks=callbacks,
-        keep="last",
         device="cpu",
         **options,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from graft.errors import DivergedError, GraftError
 from graft.heads.linear import FRESH
+from graft.inference import run
 from graft.run import read_lines
 from graft.strategies import STRATEGIES, Phase, Plan, StrategyOptions, make_plan
 from graft.tasks import CrossEntropy, Objective
 from graft.training import Callback
+from graft.training.features import train_sample
 from tests.training.conftest import STAGES, state
 
 
@@ -198,13 +201,76 @@ def test_the_best_result_over_all_phases_is_the_one_that_is_kept(make_trainer):
     assert same(state(trainer), snapshots.states[0][1])
 
 
-def test_the_last_weights_are_kept_where_they_are_asked_for(make_trainer):
-    phase = Phase("all", "gradient", 2, dict.fromkeys((*STAGES, "head"), 20.0))
-    solve = Phase("head", "solve", 0, {"head": 1.0})
-    trainer, snapshots = watched(make_trainer, plan=Plan("custom", STAGES, (solve, phase), 2))
-    trainer.keep = "last"
-    assert trainer.train().epoch == 0, "the second phase wrecks the network"
-    assert same(state(trainer), snapshots.states[-1][1])
+def wrecking(epochs=2):
+    """A solved head, and then epochs whose learning rate wrecks the network."""
+    phase = Phase("all", "gradient", epochs, dict.fromkeys((*STAGES, "head"), 20.0))
+    return Plan("custom", STAGES, (Phase("head", "solve", 0, {"head": 1.0}), phase), epochs)
+
+
+@pytest.mark.parametrize("keep", ["best", "fine-tuned", "last"])
+def test_the_weights_that_are_kept_are_those_asked_for(make_trainer, keep):
+    trainer, snapshots = watched(make_trainer, plan=wrecking(), schedule="constant", keep=keep)
+    kept = trainer.train()
+    lines = [line for line, _ in snapshots.states]
+    assert lines[0]["val_accuracy"] > max(line["val_accuracy"] for line in lines[1:])
+    ranks = [(line["val_accuracy"], -line["val_loss"]) for line in lines]
+    expected = {"best": 0, "fine-tuned": ranks.index(max(ranks[1:])), "last": 2}[keep]
+    assert kept.epoch == expected
+    assert same(state(trainer), snapshots.states[expected][1])
+
+
+@pytest.mark.parametrize("keep", ["fine-tuned", "last"])
+def test_a_resumed_run_keeps_the_same_weights(make_trainer, tmp_path, keep):
+    class StopAfterOne(Callback):
+        def on_epoch_end(self, trainer, line):
+            if line["epoch"] == 1:
+                raise KeyboardInterrupt
+
+    options = {"plan": wrecking(3), "schedule": "constant", "keep": keep}
+    whole = make_trainer(**options, folder=tmp_path / "whole")
+    kept = whole.train()
+    stopped = make_trainer(
+        **options, folder=tmp_path / "r", trainer={"callbacks": [StopAfterOne()]}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    resumed = make_trainer(**options, folder=tmp_path / "r", trainer={"resume": True})
+    assert resumed.train() == kept
+    assert same(state(resumed), state(whole))
+
+
+def test_every_epoch_is_measured_on_the_same_training_images_in_eval_mode(make_trainer):
+    class Measures(Callback):
+        def on_epoch_end(self, trainer, line):
+            outputs = run(trainer.model, trainer.source.sample)
+            assert line["train_accuracy"] == trainer.task.score(outputs).value
+
+    trainer = make_trainer("gradual", epochs=2, trainer={"callbacks": [Measures()]})
+    trainer.train()
+    assert len(trainer.history) == 3
+
+
+def test_measuring_on_training_images_changes_no_weight(make_trainer, monkeypatch):
+    import graft.training.trainer as module
+
+    measured, snapshots = watched(make_trainer, "gradual", epochs=2)
+    measured.train()
+    monkeypatch.setattr(module, "train_sample", lambda *_: None)
+    unmeasured, others = watched(make_trainer, "gradual", epochs=2)
+    unmeasured.train()
+    assert others.states[-1][0]["train_accuracy"] is None
+    assert snapshots.states[-1][0]["train_accuracy"] is not None
+    assert same(snapshots.states[-1][1], others.states[-1][1])
+
+
+def test_the_training_images_to_measure_on_are_few_and_always_the_same(make_trainer):
+    model = make_trainer().model
+    images = [np.full((4, 4, 3), number % 251, np.uint8) for number in range(1000)]
+    clean = model.loader(images)
+    chosen = [train_sample(model, clean, seed).samples for seed in (0, 0, 1)]
+    assert [len(samples) for samples in chosen] == [250, 250, 250]
+    same_images = [[id(image) for image in samples] for samples in chosen]
+    assert same_images[0] == same_images[1] != same_images[2]
 
 
 def test_every_epoch_draws_its_own_drop_out(make_trainer):

@@ -13,8 +13,11 @@ from PIL import Image
 import graft
 from graft.errors import DataError, DivergedError
 from graft.report.html import write_report
-from graft.run import Run
+from graft.run import Run, read_lines
+from tests.cli.conftest import graft_cli
 from tests.workflows.conftest import write_photos
+
+__all__ = ["graft_cli"]
 
 TINY = {"backbone": "graft-small", "image_size": 16, "batch_size": 8, "augment": "none"}
 
@@ -122,3 +125,63 @@ def test_a_test_that_is_another_problem_than_validation_is_named_in_one_line(tmp
     assert "of 24 distinct validation images" in line
     assert "worse than validation" in line
     assert "by more than chance" in (fitted.run / "report.html").read_text()
+
+
+WRECKING = {"strategy": "full", "epochs": 2, "lr": 0.05, "schedule": "constant"}
+"""Options under which no epoch is as good as the solved head that it begins with."""
+
+
+@pytest.fixture(scope="module")
+def stripes(tmp_path_factory):
+    """Two classes of noise with a pattern that frozen features see, and a wrecked network not."""
+    counts = {f"{split}/{name}": 12 for split in ("train", "val") for name in ("red", "green")}
+    return write_photos(tmp_path_factory.mktemp("stripes"), counts)
+
+
+def test_a_run_that_keeps_its_solved_head_says_what_fine_tuning_gave_and_what_was_trained(
+    stripes, tmp_path, graft_cli
+):
+    options = [
+        f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, **WRECKING}.items()
+    ]
+    done = graft_cli("fit", stripes, "--out", tmp_path / "run", "--json", *options)
+    result = json.loads(done.out)
+    solved, tuned = result["candidates"]
+    assert (solved["name"], solved["epoch"]) == ("solved head", 0)
+    assert tuned["name"] == "fine-tuned"
+    assert tuned["val_accuracy"] < solved["val_accuracy"] == result["val_accuracy"]
+    assert (result["kept"], result["best_epoch"]) == ("solved head", 0)
+    head = result["plan"]["phases"][0]["trainable_parameters"]
+    assert result["trainable_parameters"] == head
+    assert f"trained {head:,} of" in done.err
+    assert "; kept: solved head" in done.err
+    assert f"fine-tuned, epoch {tuned['epoch']}" in done.err
+    page = (tmp_path / "run/report.html").read_text()
+    assert f"fine-tuned, epoch {tuned['epoch']}" in page
+    assert '<span class="tag">kept</span>' in page
+
+
+@pytest.mark.parametrize("keep", ["fine-tuned", "last"])
+def test_keep_takes_the_fine_tuned_or_the_last_epoch_and_evaluate_gives_its_number(
+    stripes, tmp_path, keep
+):
+    fitted = graft.fit(stripes, out=tmp_path / "run", keep=keep, **TINY, **WRECKING)
+    result = fitted.result
+    assert result["best_epoch"] > 0
+    kept = [row for row in result["candidates"] if row["name"] == result["kept"]]
+    assert [row["val_accuracy"] for row in kept] == [result["val_accuracy"]]
+    assert result["val_accuracy"] < result["candidates"][0]["val_accuracy"]
+    assert result["trainable_parameters"] == sum(fitted.classifier.count_parameters().values())
+    found = graft.evaluate(fitted.run, stripes, split="val")
+    assert found["accuracy"] == result["val_accuracy"]
+    again = graft.fit(config=fitted.run / "recipe.yaml", out=tmp_path / "again")
+    assert again.result["kept"] == result["kept"]
+
+
+def test_every_epoch_has_a_training_accuracy_to_draw(stripes, tmp_path):
+    fitted = graft.fit(
+        stripes, out=tmp_path / "run", head_start="random", **{**TINY, **WRECKING, "lr": 1e-3}
+    )
+    lines = list(read_lines(fitted.run / "metrics.jsonl"))
+    assert all(0 <= line["train_accuracy"] <= 1 for line in lines)
+    assert [row["name"] for row in fitted.result["candidates"]] == ["trained"]

@@ -103,16 +103,19 @@ class Bars(Callback):
         """Print an epoch's line."""
         metric = trainer.task.metric
         score = score_text(metric, line[f"val_{score_key(metric)}"])
+        trained = line.get(f"train_{score_key(metric)}")
         words = [f"validation {score}", f"loss {line['val_loss']:.3f}"]
         if line["epoch"]:
             words = [
                 f"epoch {line['epoch']:>3} of {self._epochs}",
                 f"training loss {line['train_loss']:.3f}",
+                *([] if trained is None else [f"training {score_text(metric, trained)}"]),
                 *words,
                 f"{line['seconds']:.1f} s",
             ]
-        if line["best"]:
-            words.append("best so far")
+        if line["best"] and trainer.keep != "last":
+            tuned = trainer.keep == "fine-tuned" and trainer.position.solved and line["epoch"]
+            words.append("best fine-tuned so far" if tuned else "best so far")
         self.on_message("  " + "  ".join(words))
 
     def _begin(self, description: str, total: int) -> None:

@@ -29,7 +29,7 @@ from graft.report.numbers import (
     worst,
 )
 from graft.report.record import Record, facts, read_record
-from graft.report.summary import best_so_far, headline
+from graft.report.summary import best_so_far, candidate_rows, headline
 from graft.report.tables import plan_table
 from graft.run import score_key
 
@@ -129,6 +129,7 @@ def _page(record: Record) -> dict[str, Any]:
         "run": record.run,
         "result": result,
         "headline": headline(result) or best_so_far(record.epochs),
+        "candidates": candidate_rows(result),
         "on": "test" if record.split == "test" else "validation",
         "curves": curves,
         "without_charts": without_charts,

@@ -107,8 +107,9 @@ def headline(result: dict[str, Any]) -> Headline | None:
         caveat = "Measured once, on images that took no part in training or in choosing the model."
         if result.get(f"val_{key}") is not None:
             interval = result.get("val_interval")
+            chose = ", which chose it," if result.get("selected_on") else ""
             caveat += (
-                f" The validation images, which chose it, gave "
+                f" The validation images{chose} gave "
                 f"{score_text(metric, result[f'val_{key}'])}"
                 f" ({between(interval) if key == 'accuracy' else span(interval)})."
             )
@@ -193,6 +194,7 @@ def print_summary(result: dict[str, Any], metrics: dict[str, Any] | None, consol
     head = headline(result)
     if head is not None:
         _print_headline(head, console)
+    _print_candidates(result, console)
     diagnosis = result.get("diagnosis") or {}
     if diagnosis:
         verdict = str(diagnosis.get("verdict", ""))
@@ -215,6 +217,34 @@ def print_summary(result: dict[str, Any], metrics: dict[str, Any] | None, consol
         console.print()
     for name, value in closing:
         _say(console, (f"{name:<8}", "dim"), (value, ""))
+
+
+def candidate_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what a run compared on validation: name, score, and "kept" or nothing.
+
+    Args:
+        result: The fit document.
+
+    Returns:
+        A row each; none where there was nothing to compare.
+
+    Example:
+        >>> rows = [{"name": "solved head", "epoch": 0, "val_accuracy": 0.817},
+        ...         {"name": "fine-tuned", "epoch": 1, "val_accuracy": 0.627}]
+        >>> candidate_rows({"candidates": rows, "kept": "solved head"})
+        [('solved head', '81.7%', 'kept'), ('fine-tuned, epoch 1', '62.7%', '')]
+    """
+    metric, rows = result.get("metric", "accuracy"), result.get("candidates") or []
+    if len(rows) < 2:
+        return []
+    return [
+        (
+            row["name"] if row["epoch"] == 0 else f"{row['name']}, epoch {row['epoch']}",
+            score_text(metric, row.get(f"val_{score_key(metric)}")),
+            "kept" if row["name"] == result.get("kept") else "",
+        )
+        for row in rows
+    ]
 
 
 def print_metrics(metrics: dict[str, Any], console: Console) -> None:
@@ -299,6 +329,19 @@ def _print_headline(head: Headline, console: Console) -> None:
         _say(console, (head.caveat, "dim"))
 
 
+def _print_candidates(result: dict[str, Any], console: Console) -> None:
+    """Print a line for each result that the run compared, and which of them is the model."""
+    rows = candidate_rows(result)
+    if rows:
+        table = _table()
+        for name in ("candidate", "validation", ""):
+            table.add_column(name, justify="right" if name == "validation" else "left")
+        for row in rows:
+            table.add_row(*map(_text, row))
+        console.print()
+        console.print(table)
+
+
 def _print_classes(metrics: dict[str, Any], console: Console) -> None:
     """Print a line per class, the least recognised first, and the pairs most confused."""
     rows = class_rows(metrics)
@@ -363,7 +406,8 @@ def _closing(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "images", image_counts(result)
     if result.get("trainable_parameters") is not None:
         whole = (result.get("plan") or {}).get("parameters")
-        yield "trained", trainable(result["trainable_parameters"], whole)
+        of = f"; kept: {result['kept']}" if len(result.get("candidates") or ()) > 1 else ""
+        yield "trained", trainable(result["trainable_parameters"], whole) + of
     if (spent := time_spent(result.get("seconds") or {})) is not None:
         yield "time", spent
     if result.get("run"):

@@ -59,7 +59,7 @@ class Position:
         phase_best: The best result of it.
         stale: Epochs since then.
         rate_scale: Factor on every learning rate, lowered after a loss that was not finite.
-        best: The best result so far, over all phases.
+        best: The result of the weights that are kept so far, over all phases.
         solved: Whether the plan's solved head is in place.
         probe: How it was found; see `graft.tasks.classification.describe`.
         scores: Validation score of each gradient epoch, which the plateau schedule replays.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,10 @@ from graft.strategies import HEAD, Phase, Plan
 
 VIEWS = 4
 """Default number of augmented views per image of which activations are made."""
+
+SAMPLED, SAMPLED_AT_LEAST, SAMPLED_AT_MOST = 4, 100, 500
+"""After each epoch one of so many training images is looked at again, but at least and at most so
+many images: a pass over a quarter of them costs about a twelfth of the epoch."""
 
 _ACTIVATIONS_AT_ONCE = 256
 
@@ -41,6 +46,21 @@ class Source(Protocol):
             number: The epoch.
             start: Batches at its beginning to leave out.
         """
+
+
+def train_sample(model: Model, clean: Loader, seed: int) -> Loader:
+    """Return the clean training images on which every epoch is measured, always the same ones.
+
+    Args:
+        model: Gives the loader.
+        clean: All clean training images.
+        seed: Of the draw, which takes nothing from torch's generators.
+    """
+    count = len(clean.samples)
+    wanted = min(max(count // SAMPLED, SAMPLED_AT_LEAST), SAMPLED_AT_MOST, count)
+    drawn = np.sort(np.random.default_rng(seed).permutation(count)[:wanted])
+    chosen = [clean.samples[position] for position in drawn.tolist()]
+    return model.loader(chosen, workers=clean.workers, pixels=clean.pixels)
 
 
 class Stream:
@@ -117,13 +137,14 @@ class PhaseNetwork:
 
 
 class PhaseSource:
-    """Batches for a phase's epochs, the network that takes them, and the validation result.
+    """Batches for a phase's epochs, the network that takes them, and what it is measured on.
 
     Args:
         network: What an objective calls.
         train: The training images; its length is that of an epoch.
         streams: Further batches of every step, by name.
         val: Validation images, or their activations; None validates nothing.
+        sample: A few clean training images, or their activations; None measures nothing on them.
     """
 
     def __init__(
@@ -132,8 +153,10 @@ class PhaseSource:
         train: Stream,
         streams: Mapping[str, Stream],
         val: Loader | Activations | None,
+        sample: Loader | Activations | None = None,
     ) -> None:
-        self.network, self.train, self.streams, self.val = network, train, streams, val
+        self.network, self.train, self.streams = network, train, streams
+        self.val, self.sample = val, sample
         self.exact = not isinstance(val, Activations)
         """Whether validation gives the outputs of `graft predict` to the last bit."""
 
@@ -169,28 +192,27 @@ class PhaseSource:
             if stream.activations is not None:
                 for view in stream.views((epoch - 1) * count, count):
                     yield stream.activations, view
-        if isinstance(self.val, Activations):
-            yield self.val, CLEAN
+        for measured in (self.val, self.sample):
+            if isinstance(measured, Activations):
+                yield measured, CLEAN
 
-    def validate(self) -> Outputs | None:
-        """Return the model's outputs on the validation images, in eval mode."""
-        if self.val is None:
-            return None
-        if isinstance(self.val, Activations):
-            return self._validate_above(self.val)
-        return run(self.network.model, self.val)
+    def outputs(self, images: Loader | Activations | None) -> Outputs | None:
+        """Return the model's outputs, in eval mode, on `val` or `sample`; None for none."""
+        if isinstance(images, Activations):
+            return self._outputs_above(images)
+        return None if images is None else run(self.network.model, images)
 
     @torch.no_grad()
-    def _validate_above(self, val: Activations) -> Outputs:
-        model, above = self.network.model, val.prefix.features
+    def _outputs_above(self, images: Activations) -> Outputs:
+        model, above = self.network.model, images.prefix.features
         made = []
         with eval_mode(model):
-            for start in range(0, len(val.loader.samples), _ACTIVATIONS_AT_ONCE):
-                stop = min(start + _ACTIVATIONS_AT_ONCE, len(val.loader.samples))
-                kept = val.read(range(start, stop), CLEAN)
+            for start in range(0, len(images.loader.samples), _ACTIVATIONS_AT_ONCE):
+                stop = min(start + _ACTIVATIONS_AT_ONCE, len(images.loader.samples))
+                kept = images.read(range(start, stop), CLEAN)
                 for part in torch.split(kept, model.eval_batch):
                     made.append(model(part.to(model.device), above=above).float().cpu())
-        return Outputs(torch.cat(made), val.loader.targets)
+        return Outputs(torch.cat(made), images.loader.targets)
 
 
 @dataclass(frozen=True)
@@ -218,6 +240,7 @@ class FeatureSource:
         train: Augmented training images.
         val: Clean validation images; None validates nothing.
         clean: Clean training images, which a solved head is fitted to.
+        sample: A few of them, on which every epoch is measured; None measures nothing on them.
         streams: Further sources by name, of which every step gets a batch.
         options: Number of views, precision.
         cache: Keeps activations.
@@ -231,6 +254,7 @@ class FeatureSource:
     train: Source
     val: Loader | None
     clean: Loader | None
+    sample: Loader | None
     streams: Mapping[str, Source]
     options: TrainingOptions
     cache: FeatureCache
@@ -325,7 +349,7 @@ class FeatureSource:
                 self.on_message(f"Frozen stages run again in every epoch: {error.problem}")
         streams = {name: Stream(name, source) for name, source in self.streams.items()}
         train = Stream("training images", self.train)
-        return PhaseSource(PhaseNetwork(self.model), train, streams, self.val)
+        return PhaseSource(PhaseNetwork(self.model), train, streams, self.val, self.sample)
 
     def _at_cut(self, cut: str, weights: str, epochs: range) -> PhaseSource:
         """Return batches of activations.
@@ -342,15 +366,19 @@ class FeatureSource:
             for name, source in [("training images", self.train), *self.streams.items()]
         ]
         train, streams = loaded[0], dict(zip(self.streams, loaded[1:], strict=True))
-        val = self.val and self.cache.activations(
-            "validation images", self.val, prefix, weights, views=[CLEAN], uses=len(epochs)
+        val, sample = (
+            images
+            and self.cache.activations(
+                what, images, prefix, weights, views=[CLEAN], uses=len(epochs)
+            )
+            for what, images in (("validation images", self.val), ("training sample", self.sample))
         )
         assert train.activations is not None
         refusal = self.cache.prove(train.activations, train.view(epochs.start))
         if refusal is not None:
             raise BackboneError(f"{refusal}.")
         network = PhaseNetwork(self.model, prefix.features)
-        return PhaseSource(network, train, streams, val)
+        return PhaseSource(network, train, streams, val, sample)
 
     def _stream(
         self, name: str, source: Source, prefix: FrozenPrefix, weights: str, step: int, steps: int

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from graft.tasks import FrozenFeatures, Objective, Progress, streams_of
 from graft.training.accelerator import find_device, make_accelerator
 from graft.training.callbacks import Callback, Checkpointing, EarlyStopping, MetricsFiles, notify
 from graft.training.checkpoints import Checkpoints, Position, Result
-from graft.training.features import FeatureSource, PhaseSource, Source
+from graft.training.features import FeatureSource, PhaseSource, Source, train_sample
 from graft.training.freezing import apply_phase, audit, fingerprints
 from graft.training.optimizers import learning_rate, rates, set_rates
 from graft.training.schedules import Schedule
@@ -54,7 +54,7 @@ class Trainer:
         train: Augmented training images, whose length is that of an epoch: a `Loader`, or any
             `Source` where no head is solved.
         val: Clean validation images, as from `model.loader`; None validates nothing.
-        options: Optimizer, schedule, batch, precision.
+        options: Optimizer, schedule, batch, precision, and which weights are kept.
         objective: What is minimised; None takes the task's own.
         streams: Further sources by name. Every batch carries one batch of each that the objective
             declares.
@@ -65,7 +65,6 @@ class Trainer:
         device: `auto`, `cpu`, `cuda`, ...
         folder: Run folder for metrics and checkpoints; None keeps everything in memory.
         resume: Continue from the folder's newest complete checkpoint.
-        keep: Whether the model ends with its "best" weights by validation, or with its "last".
         watch: Collects the seconds of `extract`, `train` and `evaluate`.
 
     Attributes:
@@ -98,13 +97,12 @@ class Trainer:
         device: str = "auto",
         folder: Path | None = None,
         resume: bool = False,
-        keep: Literal["best", "last"] = "best",
         watch: Stopwatch | None = None,
     ) -> None:
         keep_freed_memory()
         self.options = options or TrainingOptions()
         self.model, self.task, self.plan, self.seed = model, model.task, plan, seed
-        self.train_loader, self.val_loader, self.keep = train, val, keep
+        self.train_loader, self.val_loader, self.keep = train, val, self.options.keep
         self.cache, self.watch = cache or FeatureCache(), watch or Stopwatch()
         if isinstance(train, Loader) and clean is None:
             clean = model.loader(train.samples, workers=train.workers, pixels=train.pixels)
@@ -134,6 +132,7 @@ class Trainer:
             train,
             val,
             clean,
+            train_sample(model, clean, seed) if clean is not None and val is not None else None,
             _declared(self.objective, train, streams or {}),
             self.options,
             self.cache,
@@ -176,10 +175,10 @@ class Trainer:
 
     @isolated()
     def train(self) -> Result | None:
-        """Carry out the rest of the plan and leave the best weights in the model.
+        """Carry out the rest of the plan and leave the kept weights in the model.
 
         Returns:
-            The best validation result; None without validation images.
+            The validation result of the kept weights; None without validation images.
         """
         self.notify("on_train_begin", self)
         try:
@@ -243,7 +242,7 @@ class Trainer:
         self.position.solved, self.position.probe = True, solved.record
         line: dict[str, Any] = {
             "train_loss": None,
-            f"train_{score_key(self.task.metric)}": self.task.score(self.solved_outputs).value,
+            self._train_key: self.task.score(self.solved_outputs).value,
             "lr": {},
             "views": solved.views,
             "probe": solved.record,
@@ -293,18 +292,17 @@ class Trainer:
         position.step += len(self.train_loader)
         position.epoch, position.phase_epoch = epoch, position.phase_epoch + 1
         with self.watch("evaluate"):
-            outputs = source.validate()
-        self.record(
-            {
-                "train_loss": loss / images,
-                "losses": {name: total / images for name, total in totals.items()},
-                "lr": line["lr"],
-                "seconds": round(seconds, 3),
-                "images_per_second": round(images / seconds, 1),
-            },
-            outputs,
-            exact=source.exact,
-        )
+            outputs, sample = source.outputs(source.val), source.outputs(source.sample)
+        line = {
+            "train_loss": loss / images,
+            "losses": {name: total / images for name, total in totals.items()},
+            "lr": line["lr"],
+            "seconds": round(seconds, 3),
+            "images_per_second": round(images / seconds, 1),
+        }
+        if sample is not None:
+            line[self._train_key] = self.task.score(sample).value
+        self.record(line, outputs, exact=source.exact)
 
     def train_step(
         self, batch: Batch, step: int, epoch: int, phase: Phase, source: PhaseSource
@@ -345,14 +343,14 @@ class Trainer:
             **line,
         }
         if outputs is not None:
-            line.setdefault(f"train_{score_key(self.task.metric)}", None)
+            line.setdefault(self._train_key, None)
             line |= self._judge(outputs, exact)
         self.notify("on_validation_end", self, line)
         self.history.append(line)
         self.notify("on_epoch_end", self, line)
 
     def _judge(self, outputs: Outputs, exact: bool) -> dict[str, Any]:
-        """Score validation outputs, and keep the weights where they are the best so far."""
+        """Score validation outputs, and keep the weights where `keep` says so."""
         position, score = self.position, self.task.score(outputs)
         if not math.isfinite(score.loss):
             what = f"the validation loss became {score.loss}"
@@ -360,23 +358,34 @@ class Trainer:
         if position.epoch:
             position.scores.append(-score.loss if score.value is None else score.value)
         result = Result(position.epoch, position.step, score)
-        better = result.beats(position.best)
+        kept = self._supersedes(result)
         if result.beats(position.phase_best):
             position.phase_best, position.stale = result, 0
         else:
             position.stale += 1
-        if better:
+        if kept:
             position.best, self.best_outputs = result, outputs if exact else None
             self.best_state = {
                 name: tensor.clone() for name, tensor in self.model.state_dict().items()
             }
         key = f"val_{score_key(self.task.metric)}"
-        line = {"val_loss": score.loss, key: score.value, "best": better}
+        line = {"val_loss": score.loss, key: score.value, "best": kept}
         return line if key == "val_accuracy" else {"metric": self.task.metric, **line}
+
+    def _supersedes(self, result: Result) -> bool:
+        """Say whether a result's weights are kept in place of those kept so far."""
+        before = self.position.best
+        first_tuned = before is not None and before.epoch == 0 and result.epoch > 0
+        always = self.keep == "last" or (self.keep == "fine-tuned" and first_tuned)
+        return always or result.beats(before)
+
+    @property
+    def _train_key(self) -> str:
+        return f"train_{score_key(self.task.metric)}"
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the model, which is then in eval mode."""
-        if self.best_state is not None and self.keep == "best":
+        if self.best_state is not None:
             self.model.restore(self.best_state)
         self.model.requires_grad_(True).eval()
 

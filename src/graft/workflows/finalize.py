@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,10 +80,10 @@ def finalize(
         warnings = [*warnings, unlike]
     best = trainer.position.best
     assert best is not None, "a run is concluded once it has a result"
-    results_compared = len(trainer.position.scores) + trainer.position.solved
     if (trainer.position.probe or {}).get("constant"):
         trainer.notify("on_message", NOTHING_TOLD_APART)
         warnings = [*warnings, NOTHING_TOLD_APART]
+    candidates = _candidates(trainer)
     plan = trainer.plan.to_dict(trainer.lr, classifier.count_parameters())
     result = {
         "run": str(run.folder),
@@ -101,11 +102,13 @@ def finalize(
         "val_interval": validation["interval"],
         f"test_{score_key(task.metric)}": tested and tested[task.metric],
         "test_interval": tested and tested["interval"],
-        "selected_on": "validation" if results_compared > 1 else None,
+        "candidates": candidates,
+        "kept": next(row["name"] for row in candidates if row["epoch"] == best.epoch),
+        "selected_on": "validation" if _selected(trainer) else None,
         "tuned_on": "validation" if adjusted else None,
         "best_epoch": best.epoch,
         "probe": trainer.position.probe,
-        "trainable_parameters": max(p["trainable_parameters"] for p in plan["phases"]),
+        "trainable_parameters": _trained_parameters(trainer, best.epoch),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
         "diagnosis": task.diagnose(trained, validation),
         "batch_norm": trainer.plan.batch_norm,
@@ -145,6 +148,47 @@ def splits_differ(validation: Mapping[str, Any], tested: Mapping[str, Any] | Non
         f"of {second.distinct} test images (p = {p:.1g}). The test is {better} than validation "
         "promises, so the two may not show the same: draw them from the same images."
     )
+
+
+def _candidates(trainer: Trainer) -> list[dict[str, Any]]:
+    """Return the results that the run compared, a row each; the kept one is among them.
+
+    Returns:
+        `name` ("solved head"; "fine-tuned", or "trained" where nothing was solved before: the best
+        epoch; "last epoch" where that one is kept and is not the best), `epoch`, and the validation
+        score under its key.
+    """
+    best, key = trainer.position.best, f"val_{score_key(trainer.task.metric)}"
+
+    def rank(line: Mapping[str, Any]) -> tuple[float, float]:
+        return (-inf if line[key] is None else line[key], -line["val_loss"])
+
+    solved = [line for line in trainer.history if line["epoch"] == 0]
+    epochs = [line for line in trainer.history if line["epoch"] > 0]
+    rows = [("solved head", line) for line in solved]
+    if epochs:
+        rows.append(("fine-tuned" if solved else "trained", max(epochs, key=rank)))
+    if best is not None and best.epoch not in [line["epoch"] for _, line in rows]:
+        last = next(line for line in epochs if line["epoch"] == best.epoch)
+        rows.append(("last epoch", last))
+    return [{"name": name, "epoch": line["epoch"], key: line[key]} for name, line in rows]
+
+
+def _selected(trainer: Trainer) -> bool:
+    """Say whether validation had a choice: of the weights, of when to stop, of the rates."""
+    position, options = trainer.position, trainer.options
+    if trainer.keep != "last":
+        return len(position.scores) + (position.solved and trainer.keep == "best") > 1
+    patient = options.early_stopping or any(phase.patience for phase in trainer.plan.phases)
+    return bool(position.scores) and bool(patient or options.schedule == "plateau")
+
+
+def _trained_parameters(trainer: Trainer, epoch: int) -> int:
+    """Return how many parameters were trained on the way to the weights of an epoch."""
+    phases = {line["phase_index"] for line in trainer.history if line["epoch"] <= epoch}
+    names = {name for index in phases for name in trainer.plan.trained(trainer.plan.phases[index])}
+    counts = trainer.model.count_parameters()
+    return sum(counts[name] for name in names)
 
 
 def measured(task: Task, outputs: Outputs) -> dict[str, Any]:

@@ -267,13 +267,12 @@ def _carry_out(
             Model(backbone, head, Pretext(objective)),
             pretraining_plan(backbone, recipe.training.epochs),
             images,
-            options=TrainingOptions(**recipe.training.model_dump()),
+            options=TrainingOptions(**recipe.training.model_dump(), keep="last"),
             callbacks=[monitor, *callbacks],
             seed=recipe.seed,
             device=recipe.device,
             folder=run.folder,
             resume=resume,
-            keep="last",
             watch=watch,
         )
         try:
