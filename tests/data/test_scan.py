@@ -6,9 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from graft.data.layout import find_images
-from graft.data.manifest import assign_splits
+from graft.data.manifest import Manifest, assign_splits
 from graft.data.scan import locate, scan, scan_unlabelled
 from graft.errors import DataError, RecipeError
 
@@ -120,3 +121,48 @@ def test_images_without_class_folders_are_counted_in_the_error(make_folder):
 
 def test_every_one_of_thousands_of_real_images_is_read(shared):
     assert len(scan(shared / "data/flowers").readable) == 4317
+
+
+def test_files_of_the_same_pixels_are_known_as_one_image(make_folder, make_photo):
+    root = make_folder({"ants": 6, "bees": 6})
+    photo = make_photo(64, 48, seed=99)
+    photo.save(root / "ants/a.jpg")
+    exif = photo.getexif()
+    exif[0x010E] = "the same photograph with another description"
+    photo.save(root / "ants/b.jpg", exif=exif)  # the same pixels in another file
+    Image.open(root / "ants/a.jpg").save(root / "bees/c.png")  # and in another format
+    Image.open(root / "ants/a.jpg").save(root / "bees/d.bmp")
+    photo.save(root / "bees/again.jpg", quality=50)  # compressed once more: other pixels
+    photo.save(root / "bees/original.png")
+    samples = {Path(sample.path).name: sample for sample in scan(root).samples}
+    copies = [samples[name] for name in ("a.jpg", "b.jpg", "c.png", "d.bmp")]
+    assert len({sample.sha256 for sample in copies}) == 4
+    assert len({sample.content for sample in copies}) == 1
+    others = [sample for name, sample in samples.items() if sample not in copies]
+    assert all(sample.content == sample.sha256 for sample in others)
+
+
+def test_files_of_the_same_pixels_are_drawn_into_one_split(make_folder):
+    root = make_folder({"ants": 12, "bees": 12})
+    for path in sorted(root.rglob("*.jpg")):
+        Image.open(path).save(path.with_suffix(".png"))
+    manifest = assign_splits(scan(root), val_fraction=0.4)
+    assert not any(manifest.leaked("val"))
+    assert len(manifest.subset("val")) == 20
+
+
+def test_the_copies_are_remembered_in_the_table_of_the_split(make_folder, tmp_path):
+    root = make_folder({"ants": 2})
+    Image.open(root / "ants/000.jpg").save(root / "ants/copy.png")
+    manifest = scan(root)
+    manifest.save(tmp_path / "split.csv")
+    assert Manifest.load(tmp_path / "split.csv").samples == manifest.samples
+
+
+def test_a_table_of_a_version_without_copies_is_still_read(make_folder, tmp_path):
+    manifest = scan(make_folder({"ants": 2}))
+    manifest.save(tmp_path / "split.csv")
+    lines = (tmp_path / "split.csv").read_text().splitlines()
+    older = [line.rpartition(",")[0] for line in lines]
+    (tmp_path / "split.csv").write_text("\n".join(older) + "\n")
+    assert Manifest.load(tmp_path / "split.csv").samples == manifest.samples

@@ -127,7 +127,7 @@ def test_a_test_that_is_another_problem_than_validation_is_named_in_one_line(tmp
     assert "by more than chance" in (fitted.run / "report.html").read_text()
 
 
-WRECKING = {"strategy": "full", "epochs": 2, "lr": 0.05, "schedule": "constant"}
+WRECKING = {"strategy": "full", "epochs": 2, "lr": 0.2, "schedule": "constant"}
 """Options under which no epoch is as good as the solved head that it begins with."""
 
 
@@ -185,3 +185,87 @@ def test_every_epoch_has_a_training_accuracy_to_draw(stripes, tmp_path):
     lines = list(read_lines(fitted.run / "metrics.jsonl"))
     assert all(0 <= line["train_accuracy"] <= 1 for line in lines)
     assert [row["name"] for row in fitted.result["candidates"]] == ["trained"]
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory):
+    """Eight test images: four are in training, two in validation, and two new ones are mislabelled.
+
+    Half of the copies are the same file, and half the same pixels in another one.
+    """
+    root = tmp_path_factory.mktemp("leaking")
+    counts = {f"{split}/{name}": 6 for split in ("train", "val") for name in ("red", "green")}
+    write_photos(root, counts)
+    write_photos(root / "new", {"red": 1, "green": 1}, seed=9)
+    for name, other in (("red", "green"), ("green", "red")):
+        folder = root / "test" / name
+        folder.mkdir(parents=True)
+        shutil.copy(root / f"train/{name}/00.png", folder / "a.png")
+        Image.open(root / f"train/{name}/01.png").save(folder / "b.bmp")
+        Image.open(root / f"val/{name}/02.png").save(folder / "c.bmp")
+        shutil.copy(root / f"new/{other}/00.png", folder / "new.png")
+    shutil.rmtree(root / "new")
+    return root
+
+
+def test_test_images_that_took_part_in_training_are_not_in_the_headline(
+    leaking, tmp_path, graft_cli
+):
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    done = graft_cli("fit", leaking, "--out", tmp_path / "run", "--json", *options)
+    result = json.loads(done.out)
+    assert (result["test_images"], result["test_excluded"]) == (8, 6)
+    assert result["test_accuracy"] == 0.0, "both new images are mislabelled"
+    assert result["test_with_leaks"]["accuracy"] == pytest.approx(6 / 8)
+    assert result["test_with_leaks"]["images"] == 8
+    said = " ".join(done.err.split())
+    assert "Left out: 6 of 8 test images" in said
+    assert said.index("0.0% of 2 test images right") < said.index("it would be 75.0%")
+    page = (tmp_path / "run/report.html").read_text()
+    assert "of 2 test images right" in page
+    assert "with them it would be 75.0%" in page
+    assert any(
+        warning.startswith("Leak: 6 of 8 test images also in training or validation")
+        for warning in result["warnings"]
+    )
+    found = graft.evaluate(tmp_path / "run", leaking)
+    assert (found["accuracy"], found["images"], found["excluded"]) == (0.0, 2, 6)
+    assert found["with_leaks"]["accuracy"] == pytest.approx(6 / 8)
+    evaluated = graft_cli("evaluate", tmp_path / "run", leaking)
+    assert "with them it would be 75.0%" in evaluated.err
+
+
+def test_where_every_test_image_took_part_in_training_there_is_no_test_score(
+    leaking, tmp_path, graft_cli
+):
+    root = shutil.copytree(leaking, tmp_path / "data")
+    for path in root.glob("test/*/new.png"):
+        path.unlink()
+    fitted = graft.fit(root, out=tmp_path / "run", **TINY)
+    result = fitted.result
+    assert (result["test_accuracy"], result["test_interval"]) == (None, None)
+    assert result["test_excluded"] == result["test_images"] == 6
+    assert result["test_with_leaks"]["accuracy"] == 1.0
+    page = (fitted.run / "report.html").read_text()
+    assert "All 6 test images are also in training or validation" in page
+    with pytest.raises(DataError, match="Every test image"):
+        graft.evaluate(fitted.run, root)
+
+
+def test_validation_images_that_are_also_in_training_are_named_with_the_number_without_them(
+    stripes, tmp_path
+):
+    root = shutil.copytree(stripes, tmp_path / "data")
+    for name in ("red", "green"):
+        for number in range(3):
+            image = root / f"train/{name}/{number:02}.png"
+            Image.open(image).save(root / f"val/{name}/{number:02}.bmp")
+    result = graft.fit(root, out=tmp_path / "run", **TINY).result
+    assert result["val_leaked"] == 6
+    assert result["val_without_leaks"]["images"] == 24
+    right = result["val_accuracy"] * 30 - 6
+    assert result["val_without_leaks"]["accuracy"] == pytest.approx(right / 24)
+    assert (
+        "6 of them are also in training; without these"
+        in (tmp_path / "run/report.html").read_text()
+    )

@@ -29,6 +29,7 @@ def command(
     """Classes and labels are matched by name; the score comes with a 95 % interval."""
     from graft.host import keep_freed_memory
     from graft.report.summary import print_metrics
+    from graft.report.text import count, score_text
     from graft.workflows.evaluate import evaluate
 
     keep_freed_memory()  # in this process: a forward pass takes 1.3 times as long otherwise
@@ -40,3 +41,9 @@ def command(
     for image in found["set_aside"]:
         say(f"Set aside: {image['path']}: {image['reason']}")
     print_metrics(found, console)
+    if found["with_leaks"]:
+        metric = found["metric"]
+        say(
+            f"Left out: {count(found['excluded'], 'test image')} that training or validation has "
+            f"as well; with them it would be {score_text(metric, found['with_leaks'][metric])}."
+        )

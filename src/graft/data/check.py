@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress
 
 from graft.data.manifest import Manifest, Sample
 from graft.data.target import CLASSIFICATION, MULTILABEL, REGRESSION, number_of
@@ -137,17 +137,25 @@ def _set_aside(manifest: Manifest) -> list[str]:
 
 
 def _leaks(manifest: Manifest) -> list[str]:
-    trained = _by_content(manifest.subset("train"))
+    seen: dict[str, list[Sample]] = {}
     warnings = []
-    for split in ("val", "test"):
-        leaked = [sample for sample in manifest.subset(split) if sample.identity in trained]
+    number = "accuracy" if manifest.task == CLASSIFICATION else "score"
+    for split, before, effect in (
+        ("train", "", ""),
+        ("val", "in training", f"the val {number} flatters, and is given without them as well"),
+        ("test", "in training or validation", f"the test {number} leaves them out"),
+    ):
+        samples = manifest.subset(split)
+        leaked = list(compress(samples, manifest.leaked(split)))
         if leaked:
-            pairs = (f"'{s.path}' is '{trained[s.identity][0].path}'" for s in leaked)
-            number = "accuracy" if manifest.task == CLASSIFICATION else "score"
+            if split == "test" and len(leaked) == len(samples):
+                effect = f"there is no test {number}"
+            pairs = (f"'{s.path}' is '{seen[s.content][0].path}'" for s in leaked)
+            images = _plural(len(samples), f"{split} image")
             warnings.append(
-                f"Leak: {len(leaked)} of {_plural(len(manifest.subset(split)), f'{split} image')} "
-                f"also in training, so the {split} {number} flatters: {_named(pairs)}."
+                f"Leak: {len(leaked)} of {images} also {before}, so {effect}: {_named(pairs)}."
             )
+        seen = {**_by_content(samples), **seen}
     return warnings
 
 
@@ -236,7 +244,7 @@ def _names(manifest: Manifest, samples: Iterable[Sample]) -> set[str]:
 def _by_content(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        groups[sample.identity].append(sample)
+        groups[sample.content].append(sample)
     return dict(groups)
 
 

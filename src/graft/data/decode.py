@@ -52,6 +52,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000
 LARGE_FILE = 8 * 1024**2
 """Files of more bytes are read only once there is room in the budget for them and their pixels."""
 
+_STRIP = 256
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,12 +73,19 @@ class Examination(NamedTuple):
         height: Upright height in pixels; 0 if unknown.
         state: "ok", or the reason the image cannot be read.
         sha256: SHA-256 of the encoded bytes; "" if they could not be read.
+        pixels: SHA-256 of the decoded pixels; "" where they were not read.
+        whole: Whether these are the pixels of the whole image, and not of a reduced one.
+        colours: Mean red, green and blue, 0 to 255, of its four quarters: 12 numbers, with which a
+            reduced image can be compared with a whole one.
     """
 
     width: int
     height: int
     state: str
     sha256: str
+    pixels: str = ""
+    whole: bool = False
+    colours: bytes = b""
 
 
 def decode(source: Readable, shorter: int | None = None, sha256: str = "") -> Image.Image:
@@ -149,11 +157,33 @@ def examine(source: str | os.PathLike[str] | bytes, *, pixels: bool = True) -> E
             opened = _open(io.BytesIO(data), 1)
             turned = _orientation(opened.image) >= 5
             width, height = opened.whole[::-1] if turned else opened.whole
-            if pixels:
-                width, height = whole_size(_upright_rgb(opened, len(data), held))
+            if not pixels:
+                return Examination(width, height, "ok", digest)
+            image = _upright_rgb(opened, len(data), held)
+            width, height = whole_size(image)
+            facts = (pixel_digest(image), image.size == (width, height), _quarters(image))
+            return Examination(width, height, "ok", digest, *facts)
     except UnreadableError as error:
         return Examination(width, height, str(error), digest)
-    return Examination(width, height, "ok", digest)
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """Return the SHA-256 of an image's pixels, the same for every file that decodes to them.
+
+    Example:
+        >>> red = Image.new("RGB", (600, 400), "red")
+        >>> pixel_digest(red) == pixel_digest(red.copy())
+        True
+    """
+    digest = hashlib.sha256(repr(image.size).encode())
+    for top in range(0, image.height, _STRIP):  # in strips, so that there is no second image
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        digest.update(strip.tobytes())
+    return digest.hexdigest()
+
+
+def _quarters(image: Image.Image) -> bytes:
+    return image.resize((2, 2), Image.Resampling.BOX).tobytes()
 
 
 def decoder() -> str:

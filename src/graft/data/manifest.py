@@ -39,6 +39,8 @@ class Sample:
         height: Upright height in pixels; 0 if unknown.
         state: "ok", or the reason it was set aside.
         group: What images share that must be in one split, such as a patient; "" for none.
+        twin: What files share that decode to the same pixels though their bytes differ; "" for
+            none.
     """
 
     path: str
@@ -49,11 +51,17 @@ class Sample:
     height: int = 0
     state: str = "ok"
     group: str = ""
+    twin: str = ""
 
     @property
     def identity(self) -> str:
-        """What copies of one image share: the content hash, or the path while that is unknown."""
+        """What copies of one file share: the content hash, or the path while that is unknown."""
         return self.sha256 or self.path
+
+    @property
+    def content(self) -> str:
+        """What copies of one image share, be they the same file or the same pixels."""
+        return self.twin or self.identity
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,15 @@ class Manifest:
         """Return the readable samples of "train", "val", "test" or "" (undecided), by path."""
         return tuple(sample for sample in self.readable if sample.split == split)
 
+    def leaked(self, split: str) -> list[bool]:
+        """Say of each image of `subset(split)` whether a split before it has the same image.
+
+        Training is before validation, and both are before the test.
+        """
+        before = {"val": ("train",), "test": ("train", "val")}.get(split, ())
+        seen = {sample.content for name in before for sample in self.subset(name)}
+        return [sample.content in seen for sample in self.subset(split)]
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of readable images per split and class or label, sorted by name."""
         counted: dict[str, dict[str, int]] = {sample.split: {} for sample in self.readable}
@@ -150,7 +167,12 @@ class Manifest:
                 f"The split table '{path}' cannot be read: {error.strerror}.",
                 "Give the folder of a finished run.",
             ) from error
-        tasks = [task for task, columns in _HEADERS.items() if columns == tuple(header)]
+        # Tables of earlier versions lack the last columns.
+        tasks = [
+            task
+            for task, columns in _HEADERS.items()
+            if columns[: len(header)] == tuple(header) and len(header) >= _FIRST_COLUMNS
+        ]
         if not tasks:
             expected = ", ".join(_HEADERS[CLASSIFICATION])
             raise DataError(
@@ -175,6 +197,9 @@ _HEADERS = {
 }
 """The columns of split.csv: the name of the label's says what the task is."""
 
+_FIRST_COLUMNS = 8
+"""Columns that every split.csv has, those of the first version."""
+
 
 def _row(sample: Sample, task: str) -> list[str]:
     cells = {field.name: to_cell(str(getattr(sample, field.name))) for field in fields(Sample)}
@@ -184,8 +209,8 @@ def _row(sample: Sample, task: str) -> list[str]:
 
 
 def _sample(row: list[str]) -> Sample:
-    path, label, split, digest, width, height, state, group = map(from_cell, row)
-    return Sample(path, label, split, digest, int(width), int(height), state, group)
+    path, label, split, digest, width, height, *rest = map(from_cell, row)
+    return Sample(path, label, split, digest, int(width), int(height), *rest)
 
 
 def _common_folder(samples: tuple[Sample, ...]) -> str:
@@ -255,7 +280,7 @@ def assign_splits(
     drawn = _draw(undecided, units, strata, shares, seed)
     if manifest.task == MULTILABEL:
         _keep_labels(undecided, units, drawn, seed)
-    followed = {units[s.identity]: s.split for s in manifest.readable if s.split not in open_splits}
+    followed = {units[s.content]: s.split for s in manifest.readable if s.split not in open_splits}
     samples = tuple(
         replace(sample, split=_split_of(sample, units, drawn, followed))
         if sample.split in open_splits and sample.state == "ok"
@@ -266,7 +291,7 @@ def assign_splits(
 
 
 def _units(samples: Sequence[Sample]) -> dict[str, str]:
-    """Return, for the identity of each image, the name of all that is drawn together with it."""
+    """Return, for the content of each image, the name of all that is drawn together with it."""
     parents: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -275,16 +300,16 @@ def _units(samples: Sequence[Sample]) -> dict[str, str]:
         return name
 
     for sample in samples:
-        own = find(sample.identity)
+        own = find(sample.content)
         if sample.group:
             low, high = sorted((own, find(f"group {sample.group}")))
             parents[high] = low
-    return {sample.identity: find(sample.identity) for sample in samples}
+    return {sample.content: find(sample.content) for sample in samples}
 
 
 def _split_of(sample: Sample, units: Units, drawn: dict[str, str], followed: dict[str, str]) -> str:
     """Return the drawn split; an undecided copy of an image that has a split goes with it."""
-    unit = units[sample.identity]
+    unit = units[sample.content]
     return followed[unit] if sample.split == "" and unit in followed else drawn[unit]
 
 
@@ -303,7 +328,7 @@ def _label_sets(samples: list[Sample], units: Units, enough: int) -> list[str]:
     names = [names_of(sample.label, MULTILABEL) for sample in samples]
     for sample, own in zip(samples, names, strict=True):
         for name in (SEPARATOR + sample.label, *own):
-            owners[name].add(units[sample.identity])
+            owners[name].add(units[sample.content])
     return [
         SEPARATOR + sample.label
         if len(owners[SEPARATOR + sample.label]) >= enough or not own
@@ -314,7 +339,7 @@ def _label_sets(samples: list[Sample], units: Units, enough: int) -> list[str]:
 
 def _ranges(samples: list[Sample], units: Units) -> list[str]:
     """Return the range of each sample's number, out of those with equally many distinct images."""
-    ordered = sorted({units[sample.identity]: float(sample.label) for sample in samples}.values())
+    ordered = sorted({units[sample.content]: float(sample.label) for sample in samples}.values())
     count = max(1, min(RANGES, len(ordered) // RANGE_IMAGES))
     edges = [ordered[len(ordered) * number // count] for number in range(1, count)]
     return [str(bisect_right(edges, float(sample.label))) for sample in samples]
@@ -325,7 +350,7 @@ def _keep_labels(samples: list[Sample], units: Units, drawn: dict[str, str], see
     owners: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         for name in names_of(sample.label, MULTILABEL):
-            owners[name].add(units[sample.identity])
+            owners[name].add(units[sample.content])
     for _, members in sorted(owners.items()):
         if "train" not in {drawn[member] for member in members}:
             drawn[min(members, key=lambda member: _rank(member, seed))] = "train"
@@ -337,7 +362,7 @@ def _draw(
     """Return a split for each unit."""
     classes: dict[str, set[str]] = defaultdict(set)
     for sample, stratum in zip(samples, strata, strict=True):
-        classes[stratum].add(units[sample.identity])
+        classes[stratum].add(units[sample.content])
     drawn: dict[str, str] = {}
     for _, members in sorted(classes.items()):
         # A member drawn already is a copy that another class holds: it counts where it is.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from graft.data.decode import examine
+import numpy as np
+
+from graft.data.decode import Examination, decode, examine, pixel_digest
 from graft.data.hub_dataset import hub_name, is_saved_dataset, read_hub_dataset, read_saved_dataset
 from graft.data.layout import LabelledFile, Listing, images_below, read_folder
 from graft.data.manifest import Manifest, Sample
@@ -19,6 +23,7 @@ from graft.files import readable_path
 from graft.machine import available_cores
 
 _CHUNK = 64  # files per task, so that handing out tasks costs little
+_TOLERANCE = 12  # between the mean colours, 0 to 255, of an image and of the same one reduced
 
 
 def scan(
@@ -64,8 +69,13 @@ def scan(
         )
     chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
     with ThreadPoolExecutor(available_cores()) as pool:
-        examined = pool.map(partial(_samples, pixels=check), chunks)
-        samples = tuple(sample for chunk in examined for sample in chunk)
+        parts = pool.map(partial(_examined, pixels=check), chunks)
+        examined = [each for part in parts for each in part]
+        paths = (entry.path for entry in entries)
+        found_files = zip(paths, examined, strict=True)
+        files = {each.sha256: (path, each) for path, each in found_files}
+        twins = _twins(files, pool)
+    samples = tuple(map(partial(_sample, twins=twins), entries, examined))
     return Manifest(samples, root, tuple(notes), found)
 
 
@@ -119,14 +129,79 @@ def _in_folder(folder: Path) -> Listing:
     return read_saved_dataset(folder) if is_saved_dataset(folder) else read_folder(folder)
 
 
-def _samples(entries: list[LabelledFile], pixels: bool) -> list[Sample]:
-    return [_sample(entry, pixels) for entry in entries]
+def _examined(entries: list[LabelledFile], pixels: bool) -> list[Examination]:
+    return [examine(entry.path, pixels=pixels) for entry in entries]
 
 
-def _sample(entry: LabelledFile, pixels: bool) -> Sample:
-    width, height, state, sha256 = examine(entry.path, pixels=pixels)
-    facts = (entry.label, entry.split, sha256, width, height, state, entry.group)
-    return Sample(entry.path.as_posix(), *facts)
+def _sample(entry: LabelledFile, found: Examination, twins: Mapping[str, str]) -> Sample:
+    return Sample(
+        entry.path.as_posix(),
+        entry.label,
+        entry.split,
+        found.sha256,
+        found.width,
+        found.height,
+        found.state,
+        entry.group,
+        twins.get(found.sha256, ""),
+    )
+
+
+def _twins(files: Mapping[str, tuple[Path, Examination]], pool: Executor) -> dict[str, str]:
+    """Find different files that decode to the same pixels.
+
+    What was examined whole is compared by its digest. A JPEG was examined reduced; it is decoded
+    whole only where it may be a copy: another one looks the same reduced, or a whole image of the
+    same size has nearly the same colours.
+
+    Args:
+        files: By content hash.
+        pool: Threads that decode.
+
+    Returns:
+        For the hash of each such file the one hash that stands for all with its pixels.
+    """
+    sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for digest, (_, found) in files.items():
+        if found.pixels:
+            sizes[found.width, found.height].append(digest)
+    doubtful = []
+    for group in sizes.values():
+        whole = [digest for digest in group if files[digest][1].whole]
+        reduced = [digest for digest in group if not files[digest][1].whole]
+        alike = Counter(files[digest][1].pixels for digest in reduced)
+        near = _near(*([files[name][1].colours for name in kind] for kind in (reduced, whole)))
+        doubtful += [
+            digest
+            for digest, close in zip(reduced, near, strict=True)
+            if close or alike[files[digest][1].pixels] > 1
+        ]
+    read = pool.map(lambda digest: _whole(files[digest][0], digest), doubtful)
+    decoded = dict(zip(doubtful, read, strict=True))
+    same: dict[str, list[str]] = defaultdict(list)
+    for digest, (_, found) in files.items():
+        same[found.pixels if found.whole else decoded.get(digest, "")].append(digest)
+    same.pop("", None)
+    return {digest: min(group) for group in same.values() if len(group) > 1 for digest in group}
+
+
+def _whole(path: Path, sha256: str) -> str:
+    """Return the digest of an image's whole pixels; "" if they cannot be read any more."""
+    try:
+        return pixel_digest(decode(path, sha256=sha256))
+    except DataError:
+        return ""
+
+
+def _near(reduced: Sequence[bytes], whole: Sequence[bytes]) -> list[bool]:
+    """Say of each reduced image whether a whole one has nearly the same colours."""
+    if not reduced or not whole:
+        return [False] * len(reduced)
+    ours, theirs = (
+        np.frombuffer(b"".join(each), np.uint8).reshape(len(each), -1).astype(np.int16)
+        for each in (reduced, whole)
+    )
+    return [bool((np.abs(theirs - one).max(axis=1) <= _TOLERANCE).any()) for one in ours]
 
 
 def scan_unlabelled(folder: str | os.PathLike[str], *, max_unreadable: float = 0.2) -> Manifest:
@@ -178,5 +253,5 @@ def scan_unlabelled(folder: str | os.PathLike[str], *, max_unreadable: float = 0
 
 
 def _unlabelled_sample(path: Path) -> Sample:
-    width, height, state, sha256 = examine(path, pixels=True)
+    width, height, state, sha256, *_ = examine(path, pixels=True)
     return Sample(path.as_posix(), "", "train", sha256, width, height, state)

@@ -113,10 +113,17 @@ def headline(result: dict[str, Any]) -> Headline | None:
                 f"{score_text(metric, result[f'val_{key}'])}"
                 f" ({between(interval) if key == 'accuracy' else span(interval)})."
             )
+        excluded = result.get("test_excluded") or 0
+        if excluded:
+            caveat += (
+                f" Left out: {count(excluded)} of {count(result.get('test_images'), 'test image')},"
+                f" which are also in training or validation; with them it would be"
+                f" {score_text(metric, result['test_with_leaks'][key])}."
+            )
         return Headline(
             result[f"test_{key}"],
             result.get("test_interval"),
-            result.get("test_images"),
+            result["test_images"] - excluded if "test_images" in result else None,
             "test",
             caveat,
             result.get("test_distinct_images"),
@@ -125,17 +132,27 @@ def headline(result: dict[str, Any]) -> Headline | None:
     if result.get(f"val_{key}") is None:
         return None
     selected_on = result.get("selected_on")
-    caveat = "No test split: nothing was selected on these images."
+    split = "No test split"
+    if result.get("test_images") and result.get("test_excluded") == result["test_images"]:
+        split = (
+            f"All {count(result['test_images'], 'test image')} are also in training or validation,"
+            " so they say nothing about new ones"
+        )
+    caveat = f"{split}: nothing was selected on these images."
     if selected_on:
         caveat = (
             f"Selected on {selected_on}: these images also chose the model, so expect a little"
             " less on new ones. A test split would give a number without that bias."
         )
+        if split != "No test split":
+            caveat = f"{split}. {caveat}"
     elif result.get("tuned_on"):
         caveat = (
-            "No test split: this score chose nothing, but the decision thresholds were set on"
+            f"{split}: this score chose nothing, but the decision thresholds were set on"
             f" these {result['tuned_on']} images, so expect a little less F1 on new ones."
         )
+    if result.get("val_leaked"):
+        caveat += _without_leaks(result, metric)
     return Headline(
         result[f"val_{key}"],
         result.get("val_interval"),
@@ -145,6 +162,16 @@ def headline(result: dict[str, Any]) -> Headline | None:
         result.get("val_distinct_images"),
         metric,
     )
+
+
+def _without_leaks(result: dict[str, Any], metric: str) -> str:
+    """Return the sentence about validation images that are also in training."""
+    leaked = f" {count(result['val_leaked'])} of them are also in training"
+    without = result.get("val_without_leaks")
+    if not without:
+        return f"{leaked}: this number says nothing about new images."
+    score = score_text(metric, without[score_key(metric)])
+    return f"{leaked}; without these it is {score} on {count(without['images'], 'image')}."
 
 
 def best_so_far(epochs: list[dict[str, Any]]) -> Headline | None:

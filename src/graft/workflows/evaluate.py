@@ -14,7 +14,7 @@ from graft.errors import DataError
 from graft.host import isolated
 from graft.inference import Predictor
 from graft.model import Model
-from graft.workflows.finalize import measured
+from graft.workflows.finalize import unleaked
 
 
 @isolated()
@@ -36,7 +36,8 @@ def evaluate(
 
     Returns:
         What the `metrics` of the model's task return, and `task`, `metric`, `split`, `set_aside`
-        (each with its reason).
+        (each with its reason). Test images that training or validation of the same data has are
+        left out: `excluded` says how many, and `with_leaks` has the metrics with them, or None.
 
     Raises:
         DataError: The model cannot be loaded, no image can be read, the images are labelled for
@@ -60,10 +61,20 @@ def evaluate(
         )
     with Predictor(classifier, workers=workers) as predictor:
         made = predictor.outputs(samples)
-    outputs = replace(made, identities=tuple(sample.identity for sample in samples))
+    outputs = replace(made, identities=tuple(sample.content for sample in samples))
+    leaked = manifest.leaked(chosen) if chosen == "test" else []
+    found, with_leaks = unleaked(classifier.task, outputs, leaked)
+    if found is None:
+        raise DataError(
+            f"Every test image of '{data}' is also in training or validation, so nothing says how "
+            "good the model is on new images.",
+            "Give a folder of new images.",
+        )
     return {
-        **measured(classifier.task, outputs),
+        **found,
         "split": chosen or "all",
+        "excluded": sum(leaked),
+        "with_leaks": with_leaks,
         "set_aside": [
             {"path": str(Path(sample.path)), "reason": sample.state}
             for sample in manifest.set_aside

@@ -55,6 +55,7 @@ def finalize(
     assert trainer.val_loader is not None, "a run is measured on validation images"
     val_samples = manifest.subset("val")
     test_samples = manifest.subset("test") if state == "done" else ()
+    leaked = {split: manifest.leaked(split) for split in ("val", "test")}
     with watch("evaluate"):
         val = _checked(
             trainer.best_outputs or run_over(classifier, trainer.val_loader), val_samples
@@ -69,7 +70,8 @@ def finalize(
         adjusted = tuned != task
         task = classifier.task = tuned
         validation = measured(task, val)
-        tested = measured(task, test) if test else None
+        tested, with_leaks = unleaked(task, test, leaked["test"]) if test else (None, None)
+        without_leaks = unleaked(task, val, leaked["val"])[0] if any(leaked["val"]) else None
         trained = measured(task, _on_training_images(trainer, manifest))
     classifier.save(run.model)
     outputs = [("val", val_samples, val)] + ([("test", test_samples, test)] if test else [])
@@ -102,6 +104,10 @@ def finalize(
         "val_interval": validation["interval"],
         f"test_{score_key(task.metric)}": tested and tested[task.metric],
         "test_interval": tested and tested["interval"],
+        "test_excluded": sum(leaked["test"]),
+        "test_with_leaks": with_leaks and _brief(with_leaks),
+        "val_leaked": sum(leaked["val"]),
+        "val_without_leaks": without_leaks and _brief(without_leaks),
         "candidates": candidates,
         "kept": next(row["name"] for row in candidates if row["epoch"] == best.epoch),
         "selected_on": "validation" if _selected(trainer) else None,
@@ -196,6 +202,35 @@ def measured(task: Task, outputs: Outputs) -> dict[str, Any]:
     return {"task": task.name, "metric": task.metric, **task.metrics(outputs)}
 
 
+def unleaked(
+    task: Task, outputs: Outputs, leaked: Sequence[bool]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Measure outputs on the images that no earlier split has, and on all of them.
+
+    Args:
+        task: Gives the metrics.
+        outputs: Of a split.
+        leaked: As from `Manifest.leaked`.
+
+    Returns:
+        The metrics without leaks, None where nothing is left; and those with leaks, None where
+        there are none.
+    """
+    if not any(leaked):
+        return measured(task, outputs), None
+    new = [index for index, known in enumerate(leaked) if not known]
+    identities = outputs.identities and tuple(outputs.identities[index] for index in new)
+    rest = Outputs(outputs.values[new], outputs.targets[new], identities)
+    return measured(task, rest) if new else None, measured(task, outputs)
+
+
+def _brief(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a score with its interval and the images that it counts."""
+    names = ("images", "distinct_images", "interval")
+    score = {score_key(metrics["metric"]): metrics[metrics["metric"]]}
+    return {**score, **{name: metrics[name] for name in names}}
+
+
 def _checked(outputs: Outputs, samples: Sequence[Sample]) -> Outputs:
     """Return finite outputs together with which images are copies of each other.
 
@@ -208,7 +243,7 @@ def _checked(outputs: Outputs, samples: Sequence[Sample]) -> Outputs:
         hint="Lower --lr, train with --precision fp32, or take other weights.",
         error=DivergedError,
     )
-    return replace(outputs, identities=tuple(sample.identity for sample in samples))
+    return replace(outputs, identities=tuple(sample.content for sample in samples))
 
 
 def _on_training_images(trainer: Trainer, manifest: Manifest) -> Outputs:
