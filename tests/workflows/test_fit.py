@@ -410,7 +410,7 @@ def test_explaining_says_for_every_phase_what_is_kept_where_and_why(photos, weig
     options |= {"cache": cache, "callbacks": [listener]}
     graft.fit(photos, out=tmp_path / "r", explain=True, **options)
     told = [words for words in listener.said if words.startswith("Activations at")]
-    assert len(told) == 4
+    assert len(told) == 5, "of the epoch a sample of the training images as well"
     assert all("activations of" in words for words in told)
 
 
