@@ -9,7 +9,7 @@ names are therefore unique. The options of heads and strategies are declared bes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -29,7 +29,7 @@ from graft.errors import DataError, RecipeError, nearest
 from graft.files import atomic_write
 from graft.heads import MLPOptions
 from graft.plugins import HEADS, TASKS
-from graft.strategies.optimization import OptimizerOptions
+from graft.strategies.optimization import GRADIENT, Needs, OptimizerOptions
 from graft.strategies.options import StrategyOptions
 from graft.structured import MOST_YAML_BYTES, parse_yaml, read_text, shown
 
@@ -129,7 +129,7 @@ class DataOptions(Section):
         "and letterbox show all of them; the weights' own way if not given",
     )
     channels: Channels | None = Field(None, description="of the images: 3 for colour, 1 for grey")
-    augment: str = Field(
+    augment: Annotated[str, Needs("gradient", "views", "augment=none")] = Field(
         "basic", description="none, basic, strong, or a list such as hflip,rotation(15)"
     )
 
@@ -152,7 +152,7 @@ class HeadOptions(Section, MLPOptions):
     """What is grafted onto the backbone. See `graft.heads`."""
 
     kind: HeadKind = Field("linear", description="linear, mlp, cosine, or one of another package")
-    dropout: float | None = Field(
+    dropout: Annotated[float | None, GRADIENT] = Field(
         None, ge=0, lt=1, description="drop probability; the architecture's own if not given"
     )
     options: dict[str, Any] = Field(
@@ -193,28 +193,30 @@ class TrainingOptions(Section, OptimizerOptions):
     epochs: int | None = Field(
         None, ge=0, le=100_000, description="gradient epochs; the strategy's default if not given"
     )
-    batch_size: int = Field(32, ge=1, description="images per optimizer step")
-    accumulate: int = Field(
+    batch_size: Annotated[int, GRADIENT] = Field(32, ge=1, description="images per optimizer step")
+    accumulate: Annotated[int, GRADIENT] = Field(
         1, ge=1, description="parts into which a batch is cut to save memory; the step is the same"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the label spread evenly")
+    label_smoothing: Annotated[float, GRADIENT] = Field(
+        0.1, ge=0, lt=1, description="share of the label spread evenly"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced gives each class the same weight in the loss"
     )
-    views: int | None = Field(
+    views: Annotated[int | None, Needs("augmentation"), Needs("activations")] = Field(
         None,
         ge=1,
         description="augmented views per image that frozen layers see before they repeat; 4 if "
         "not given",
     )
-    mixup: float = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
-    objective: str | None = Field(
+    mixup: Annotated[float, GRADIENT] = Field(0.0, ge=0, description="alpha of Mixup; 0 is off")
+    objective: Annotated[str | None, GRADIENT] = Field(
         None, description="of another package; the task's own if not given"
     )
-    early_stopping: int | None = Field(
+    early_stopping: Annotated[int | None, GRADIENT] = Field(
         None, ge=1, description="epochs without gain after which a phase ends"
     )
-    keep: Literal["best", "fine-tuned", "last"] = Field(
+    keep: Annotated[Literal["best", "fine-tuned", "last"], GRADIENT] = Field(
         "best",
         description="which weights become the model, by validation: the best, be it the solved "
         "head or an epoch; the best epoch, even where the solved head is better; or the last",
@@ -359,14 +361,34 @@ def resolve_as(
         {tuple(key.split(".")): value for key, value in (flags or {}).items() if value is not None},
     ]
     given: dict[tuple[str, ...], Any] = {}
+    chosen: set[tuple[str, ...]] = set()
     for level in levels:
         placed = {_path(key, known, tell): value for key, value in level.items()}
-        given |= _in_our_words(placed, known, tell)
+        placed = _in_our_words(placed, known, tell)
+        if level is not levels[0]:
+            chosen.update(placed)
+        given |= placed
     _name_weights(given, tell)
     tree: dict[str, Any] = {}
     for path, value in {**_preset(given), **given}.items():
         _place(tree, path, value)
-    return _validated(recipe, tree)
+    read = _validated(recipe, tree)
+    _forget_defaults(read, {".".join(path) for path in chosen}, {".".join(path) for path in given})
+    return read
+
+
+def _forget_defaults(recipe: Section, chosen: Container[str], given: Container[str]) -> None:
+    """Let `model_fields_set` say what somebody chose.
+
+    That is what a flag, a variable or `--set` says, and what a file says that is not the default: a
+    file that Graft wrote lists every option. What follows from a preset was not chosen.
+    """
+    for _, path, field in options(type(recipe)):
+        section, _, leaf = path.rpartition(".")
+        place: Section = getattr(recipe, section) if section else recipe
+        default = field.get_default(call_default_factory=True)
+        if path not in chosen and (path not in given or getattr(place, leaf) == default):
+            place.model_fields_set.discard(leaf)
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:

@@ -11,6 +11,24 @@ from graft.errors import RecipeError
 
 Epoch = Annotated[int, Field(ge=0)]
 
+
+class Needs:
+    """What an option has an effect with; it stands in the annotation of the option's field.
+
+    Several of them on one field must all be met. See `graft.workflows.effects`.
+
+    Args:
+        conditions: One of them is enough: "gradient" (something is trained by gradient),
+            "activations" (augmented views go through frozen stages once and are kept),
+            "augmentation", "views", or another option with its value, such as "schedule=step".
+    """
+
+    def __init__(self, *conditions: str) -> None:
+        self.conditions = conditions
+
+
+GRADIENT = Needs("gradient")
+
 OF_THE_OPTIMIZER = frozenset({"optimizer", "momentum", "nesterov", "weight_decay"})
 """The options that make an optimizer; the rest of `OptimizerOptions` needs no new one."""
 
@@ -25,32 +43,52 @@ class OptimizerOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="sgd, adam or adamw")
-    lr: float | None = Field(None, gt=0, description="learning rate of the head and the last stage")
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
-    nesterov: bool = Field(False, description="sgd: Nesterov momentum")
-    weight_decay: float | None = Field(None, ge=0, description="on weights, not norms and biases")
-    schedule: Literal["constant", "step", "cosine", "warm-restarts", "one-cycle", "plateau"] = (
-        Field("one-cycle", description="how the learning rate moves over the run")
+    optimizer: Annotated[Literal["sgd", "adam", "adamw"], GRADIENT] = Field(
+        "adamw", description="sgd, adam or adamw"
     )
-    warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up before the schedule")
-    step_every: int = Field(7, ge=1, description="step: epochs between drops")
-    step_at: tuple[Epoch, ...] | None = Field(
+    lr: Annotated[float | None, GRADIENT] = Field(
+        None, gt=0, description="learning rate of the head and the last stage"
+    )
+    momentum: Annotated[float, GRADIENT, Needs("optimizer=sgd")] = Field(
+        0.9, ge=0, lt=1, description="sgd: momentum"
+    )
+    nesterov: Annotated[bool, GRADIENT] = Field(False, description="sgd: Nesterov momentum")
+    weight_decay: Annotated[float | None, GRADIENT] = Field(
+        None, ge=0, description="on weights, not norms and biases"
+    )
+    schedule: Annotated[
+        Literal["constant", "step", "cosine", "warm-restarts", "one-cycle", "plateau"], GRADIENT
+    ] = Field("one-cycle", description="how the learning rate moves over the run")
+    warmup: Annotated[float, GRADIENT] = Field(
+        0.0, ge=0, description="epochs of linear warm-up before the schedule"
+    )
+    step_every: Annotated[int, GRADIENT, Needs("schedule=step")] = Field(
+        7, ge=1, description="step: epochs between drops"
+    )
+    step_at: Annotated[tuple[Epoch, ...] | None, GRADIENT, Needs("schedule=step")] = Field(
         None, description="step: epochs done at which the rate drops, such as 10,15"
     )
-    step_factor: float = Field(0.1, gt=0, lt=1, description="step, plateau: factor of a drop")
-    cosine_epochs: int | None = Field(
+    step_factor: Annotated[float, GRADIENT, Needs("schedule=step", "schedule=plateau")] = Field(
+        0.1, gt=0, lt=1, description="step, plateau: factor of a drop"
+    )
+    cosine_epochs: Annotated[int | None, GRADIENT, Needs("schedule=cosine")] = Field(
         None, ge=1, description="cosine: epochs down to the lowest rate; the run's if not given"
     )
-    restart_every: int = Field(5, ge=1, description="warm-restarts: epochs of the first cycle")
-    restart_mult: int = Field(
+    restart_every: Annotated[int, GRADIENT, Needs("schedule=warm-restarts")] = Field(
+        5, ge=1, description="warm-restarts: epochs of the first cycle"
+    )
+    restart_mult: Annotated[int, GRADIENT, Needs("schedule=warm-restarts")] = Field(
         1, ge=1, description="warm-restarts: how many times as long each cycle is as the last"
     )
-    min_lr: float = Field(
-        0.0, ge=0, description="cosine, warm-restarts, plateau: rate below which none falls"
+    min_lr: Annotated[
+        float,
+        GRADIENT,
+        Needs("schedule=cosine", "schedule=warm-restarts", "schedule=plateau"),
+    ] = Field(0.0, ge=0, description="cosine, warm-restarts, plateau: rate below which none falls")
+    patience: Annotated[int, GRADIENT, Needs("schedule=plateau")] = Field(
+        2, ge=1, description="plateau: epochs without gain before a drop"
     )
-    patience: int = Field(2, ge=1, description="plateau: epochs without gain before a drop")
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    clip: Annotated[float | None, GRADIENT] = Field(None, gt=0, description="largest gradient norm")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic")
 
     @model_validator(mode="after")

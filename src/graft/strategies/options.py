@@ -17,7 +17,7 @@ from pydantic import (
 from graft.aliases import OPTIMIZERS, SCHEDULES
 from graft.calls import MOST_CHARACTERS, parse_call, translate
 from graft.errors import RecipeError
-from graft.strategies.optimization import Epoch, read_settings
+from graft.strategies.optimization import GRADIENT, Epoch, read_settings
 from graft.strategies.plan import HEAD, BatchNormPolicy
 
 Rate = Annotated[float, Field(gt=0)]
@@ -211,14 +211,14 @@ class StrategyOptions(PartialOptions, GradualOptions, TwoPhaseOptions, PhasesOpt
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    decay: float | None = Field(
+    decay: Annotated[float | None, GRADIENT] = Field(
         None,
         gt=0,
         le=1,
         description="learning-rate factor from a stage to the one before it; 0.85 if not given, 1 "
         "for two-phase, phases and scratch",
     )
-    rates: dict[str, Rate] = Field(
+    rates: Annotated[dict[str, Rate], GRADIENT] = Field(
         default_factory=dict,
         description="explicit learning rates, such as layer4=1e-4,head=1e-3; every other stage "
         "takes that of the stage above it times --decay",
@@ -228,7 +228,7 @@ class StrategyOptions(PartialOptions, GradualOptions, TwoPhaseOptions, PhasesOpt
         description="begin with a head solved on frozen features, or a random one; "
         "solve if the head is linear and no phases are given",
     )
-    batch_norm: BatchNormPolicy | None = Field(
+    batch_norm: Annotated[BatchNormPolicy | None, GRADIENT] = Field(
         None,
         description="BatchNorm statistics of trained stages: kept (eval) or moving (train); train "
         "from scratch, eval otherwise, if not given",

@@ -37,6 +37,7 @@ from graft.strategies import Plan, unusual_rates
 from graft.tasks import Objective, Task
 from graft.training import Callback, Trainer, learning_rate, notify, require_device
 from graft.user_cache import feature_cache
+from graft.workflows.effects import without_effect
 from graft.workflows.finalize import finalize
 from graft.workflows.lifecycle import new_run, recorded, resumed_run
 from graft.workflows.prepare import (
@@ -213,7 +214,7 @@ def plan_only(
             learning_rate(recipe.training, plan.strategy), classifier.count_parameters()
         ),
         **{f"{split}_images": len(manifest.subset(split)) for split in ("train", "val", "test")},
-        "warnings": warnings,
+        "warnings": [*without_effect(recipe, plan), *warnings],
     }
 
 
@@ -321,7 +322,10 @@ def _start(
     if choice is not None and choice.fallback:
         warnings = [choice.message, *warnings]
     backbone = open_backbone(recipe, spec)
-    resolved = {"epochs": plan.epochs, "lr": learning_rate(recipe.training, plan.strategy)}
+    warnings = [*without_effect(recipe, plan), *warnings]
+    resolved: dict[str, Any] = {"epochs": plan.epochs}
+    if plan.epochs:
+        resolved["lr"] = learning_rate(recipe.training, plan.strategy)
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update=resolved), "out": None}
     )
@@ -363,7 +367,7 @@ def _reopen(
         warnings = check(manifest, max_unreadable=recipe.data.max_unreadable)
     backbone = open_backbone(recipe, objects=objects)
     plan, task = choose_plan(recipe, backbone, objects), choose_task(recipe, manifest, objects)
-    warnings = [*warnings, *_unusual(recipe, plan)]
+    warnings = [*without_effect(recipe, plan), *warnings, *_unusual(recipe, plan)]
     return _Job(run, recipe, objects, backbone, plan, task, manifest, warnings, resume=True)
 
 
