@@ -63,7 +63,11 @@ def place(tmp_path_factory):
 
 
 def graft_process(*arguments, code="", cwd=None):
-    """Run a program that ends by being `graft` with some arguments."""
+    """Run a program that ends by being `graft` with some arguments.
+
+    It hears hang-ups, although these tests may run in the background, where nobody does.
+    """
+    code = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n{code}"
     code += "\nfrom graft.cli.process import run\nrun()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],

@@ -23,7 +23,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 def test_the_columns_are_the_documented_ones(tmp_path):
     Manifest(SAMPLES, root="/photos").save(tmp_path / "split.csv")
     header = (tmp_path / "split.csv").read_bytes().splitlines()[0]
-    assert header == b"path,label,split,sha256,width,height,state,group"
+    assert header == b"path,label,split,sha256,width,height,state,group,twin"
 
 
 def test_classes_come_from_the_readable_training_images_sorted_by_name():
@@ -76,7 +76,7 @@ def test_the_task_is_saved_in_the_name_of_the_labels_column(tmp_path, task, colu
     manifest = Manifest(samples, root="/photos", task=task)
     manifest.save(tmp_path / "split.csv")
     header = (tmp_path / "split.csv").read_text().splitlines()[0]
-    assert header == f"path,{column},split,sha256,width,height,state,group"
+    assert header == f"path,{column},split,sha256,width,height,state,group,twin"
     assert Manifest.load(tmp_path / "split.csv") == manifest
     listing = read_table(tmp_path / "split.csv")
     assert (listing.task, tuple(entry.label for entry in listing.entries)) == (task, labels)

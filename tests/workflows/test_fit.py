@@ -8,6 +8,7 @@ import os
 
 import pytest
 import torch
+from PIL import Image
 
 import graft
 from graft.config import resolve
@@ -348,11 +349,10 @@ def test_names_that_are_no_text_or_look_like_code_come_through(tmp_path):
     root = write_photos(
         tmp_path / "photos", {'a,"b': 6, "<script>": 6, "[red]": 6, "-x": 6, "日本": 6}
     )
-    image = (root / "[red]/00.png").read_bytes()
     for number in range(8):
         odd = os.fsencode(root / "[red]") + b"/caf\xe9%d,'.png" % number
         with open(odd, "wb") as file:  # noqa: PTH123 the name is bytes on purpose
-            file.write(image + bytes([number]))
+            Image.new("RGB", (32, 32), (200 + number, 0, 0)).save(file, "png")
     run = graft.fit(root, out=tmp_path / "r", strategy="scratch", epochs=1, **SMALL)
     assert run.result["classes"] == sorted(['a,"b', "<script>", "[red]", "-x", "日本"])
     assert b"caf\xe9" in (run.run / "predictions.csv").read_bytes()

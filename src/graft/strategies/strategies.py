@@ -333,7 +333,7 @@ def unusual_rates(plan: Plan, lr: float, optimizer: str) -> list[str]:
 
     Example:
         >>> unusual_rates(make_plan("full", ["stem", "stage1"]), 0.5, "sgd")[0]
-        "The learning rate of everything, 0.5, is above the usual 0.0001 to 0.01 of sgd there."
+        'The learning rate of everything, 0.5, is above the usual 0.0001 to 0.01 of sgd there.'
     """
     usual = STRATEGIES.get(plan.strategy, FULL)
     warnings = []
