@@ -27,7 +27,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: $(READY)  ## Show on handwritten digits what transfer learning buys; half a minute.
+demo: $(READY)  ## Show on handwritten digits what transfer learning buys; about a minute.
 	$(BIN)/graft demo
 
 test: $(READY)  ## Run the tests, without the slow ones.

@@ -264,7 +264,6 @@ def _options(task: Task, *, seed: int, cache: str | None, offline: bool) -> dict
     return {
         "backbone": task.backbone,
         "image_size": task.image_size,
-        "augment": task.augment,
         "seed": seed,
         "cache": cache,
         "offline": offline,
@@ -286,7 +285,9 @@ def _fit_each(
     fits: dict[str, Fit] = {}
     for strategy in COMPARED:
         callback.on_strategy_begin(strategy)
-        own: dict[str, Any] = {} if strategy == "probe" else {"epochs": task.epochs}
+        own: dict[str, Any] = {}
+        if strategy != "probe":  # its solved head sees each image as it is
+            own |= {"epochs": task.epochs, "augment": task.augment}
         if strategy != CONTROL:
             own["weights"] = task.weights
         fits[strategy] = fit(
