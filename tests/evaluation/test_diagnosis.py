@@ -2,7 +2,7 @@
 
 import pytest
 
-from graft.evaluation.diagnosis import diagnose
+from graft.evaluation.diagnosis import OVERFITTING, UNDERFITTING, diagnose, for_strategy
 from graft.evaluation.intervals import Tally
 
 
@@ -48,3 +48,12 @@ def test_copies_are_no_evidence_and_the_verdict_says_how_many_images_there_are()
     assert "8 distinct validation images leave 68% to 100% open" in found["evidence"]
     learned = diagnose(tally(40, 40, copies=50), tally(17, 20, copies=50), classes=2)
     assert learned["verdict"] != "overfitting"
+
+
+@pytest.mark.parametrize("strategy", ["probe", "partial", "gradual", "two-phase", "full"])
+@pytest.mark.parametrize("general", [OVERFITTING, UNDERFITTING])
+def test_no_run_is_advised_what_it_has_done(strategy: str, general: str) -> None:
+    advice = for_strategy({"next": general}, strategy)["next"]
+
+    assert f"--strategy {strategy}" not in advice
+    assert strategy != "probe" or "fewer stages" not in advice

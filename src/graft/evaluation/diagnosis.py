@@ -11,7 +11,43 @@ OVERFITTING = (
     "Add images if you can; otherwise vary them more (--augment strong), train fewer stages "
     "(--strategy partial), or stop earlier."
 )
+UNDERFITTING = (
+    "Let more of the network learn (--strategy full), train for longer, or use a larger backbone."
+)
 UNDECIDED = "Put more images into validation before trusting a comparison."
+
+_LONGER = "Train for longer (--epochs), or use a larger backbone."
+_PRETRAINED = "Begin with a pre-trained network: leave out --strategy scratch."
+INSTEAD = {
+    (OVERFITTING, "probe"): "Add images if you can, or let the last stage learn as well "
+    "(--strategy partial): a solved head leaves the features as they are.",
+    (OVERFITTING, "partial"): "Add images if you can; otherwise vary them more (--augment strong), "
+    "or train for fewer epochs.",
+    (OVERFITTING, "scratch"): _PRETRAINED,
+    (UNDERFITTING, "full"): _LONGER,
+    (UNDERFITTING, "gradual"): _LONGER,
+    (UNDERFITTING, "two-phase"): _LONGER,
+    (UNDERFITTING, "scratch"): _PRETRAINED,
+}
+"""What to try next where a strategy has done already, or cannot do, what is advised in general."""
+
+
+def for_strategy(diagnosis: Mapping[str, Any], strategy: str) -> dict[str, Any]:
+    """Return a diagnosis whose advice is none that the run has followed already.
+
+    Args:
+        diagnosis: Of `diagnose` or `diagnose_score`.
+        strategy: The run's.
+
+    Example:
+        >>> for_strategy({"next": UNDERFITTING}, "full")["next"]
+        'Train for longer (--epochs), or use a larger backbone.'
+    """
+    advice = diagnosis["next"]
+    for (general, done_by), instead in INSTEAD.items():
+        if done_by == strategy:
+            advice = advice.replace(general, instead)
+    return {**diagnosis, "next": advice}
 
 
 def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:
@@ -49,10 +85,7 @@ def diagnose(train: Tally, val: Tally, *, classes: int) -> dict[str, Any]:
     if train_high < 0.9 and gap < 0.1:
         verdict = "underfitting"
         evidence += "; even the training images are not learned"
-        advice = (
-            "Let more of the network learn (--strategy full), train for longer, or use a larger "
-            "backbone."
-        )
+        advice = UNDERFITTING
     elif val_high < train_low and gap > 0.05:
         verdict = "overfitting"
         evidence += "; the two intervals do not overlap"
@@ -137,10 +170,7 @@ def diagnose_score(
     if train_high < learned and gap < 0.1:
         verdict = "underfitting"
         evidence += "; even the training images are not learned"
-        advice = (
-            "Let more of the network learn (--strategy full), train for longer, or use a larger "
-            "backbone; and check that the images show what the table says."
-        )
+        advice = f"{UNDERFITTING} Check that the images show what the table says."
     elif val_high < train_low and gap > 0.05:
         verdict = "overfitting"
         evidence += "; the two intervals do not overlap"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from graft.data.manifest import Manifest, Sample
 from graft.errors import DivergedError
+from graft.evaluation.diagnosis import for_strategy
 from graft.evaluation.intervals import Tally, unpaired
 from graft.files import atomic_write, to_cell
 from graft.inference import Outputs, require_finite
@@ -116,7 +117,7 @@ def finalize(
         "probe": trainer.position.probe,
         "trainable_parameters": _trained_parameters(trainer, best.epoch),
         "seconds": watch.seconds(["data", "extract", "train", "evaluate"]),
-        "diagnosis": task.diagnose(trained, validation),
+        "diagnosis": for_strategy(task.diagnose(trained, validation), trainer.plan.strategy),
         "batch_norm": trainer.plan.batch_norm,
         "set_aside": len(manifest.set_aside),
         "warnings": list(warnings),
