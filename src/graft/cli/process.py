@@ -52,11 +52,13 @@ def run() -> None:
     except SystemExit as ended:
         signals.ending = True
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if signals.received and status not in (0, INTERRUPTED):
-            status = _interrupted()  # whatever failed after the signal
+        # Whatever failed after the signal; and what typer makes of one that no verb has caught.
+        unsaid = isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
+        if signals.received and (unsaid or status not in (0, INTERRUPTED)):
+            status = signals.say()
     except KeyboardInterrupt:
         signals.ending = True
-        status = _interrupted()
+        status = signals.say()
     finally:
         signals.ending = True
 
@@ -76,13 +78,6 @@ def sleep_while_waiting() -> None:
         os.environ.update(WAITING)
 
 
-def _interrupted() -> int:
-    """Say so, and return the exit code."""
-    with suppress(OSError):
-        print("Interrupted.", file=sys.stderr)
-    return INTERRUPTED
-
-
 class Signals:
     """Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt`, and once all is over end the process.
 
@@ -92,7 +87,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self.received = self.ending = False
+        self.received = self.ending = self.said = False
 
     def install(self) -> None:
         """Listen from now on."""
@@ -105,10 +100,20 @@ class Signals:
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         if self.ending:
+            if not self.said:  # a stream may be in the middle of a line
+                with suppress(OSError):
+                    os.write(2, b"Interrupted.\n")
             os._exit(INTERRUPTED)
         self.received = True
         if not (_imports(frame) and self._interrupt_later()):
             raise KeyboardInterrupt
+
+    def say(self) -> int:
+        """Say that the process was interrupted, and return the exit code."""
+        with suppress(OSError):
+            print("Interrupted.", file=sys.stderr)
+        self.said = True
+        return INTERRUPTED
 
     def _interrupt_later(self) -> bool:
         """Interrupt again in a moment; return whether the system has a timer for it."""
