@@ -102,7 +102,8 @@ MOMENTS = {
     "evaluate": (700, "model.json", "photos/test"),
     "samples": (60, ".png"),
     "demo": (500, ".png", "predictions.csv"),
-    "zoo": (900,),
+    "cache": (60,),
+    "zoo": (60, 900),
 }
 """The import of that number, or the file that is opened first: reading, training, writing."""
 
@@ -114,7 +115,7 @@ SAMPLE = {
     ("predict", 700, "SIGINT", 2),
     ("evaluate", "photos/test", "SIGHUP", 1),
     ("samples", ".png", "SIGINT", 1),
-    ("zoo", 900, "SIGTERM", 1),
+    ("zoo", 60, "SIGTERM", 1),
 }
 ALL = [
     (verb, moment, name, 1 + (number + turn) % 2)
@@ -140,11 +141,7 @@ def interrupted(verb, moment, name, times, place, tmp_path):
         assert json.loads((out / "run.json").read_text())["state"] == "done"
     elif verb == "samples":
         assert not out.exists()
-        if times == 2:  # the second may stop the tidying up, which the next command does then
-            assert graft_process(*arguments(verb, place, out)).returncode == 0
-            assert list(tmp_path.iterdir()) == [out]
-        else:
-            assert not list(tmp_path.iterdir())
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("verb", "moment", "name", "times"), sorted(SAMPLE, key=str))

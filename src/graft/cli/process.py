@@ -54,7 +54,8 @@ def run() -> None:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         # Whatever failed after the signal; and what typer makes of one that no verb has caught.
         unsaid = isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
-        if signals.received and (unsaid or status not in (0, INTERRUPTED)):
+        failed = signals.received and (unsaid or status not in (0, INTERRUPTED))
+        if failed or signals.waiting:
             status = signals.say()
     except KeyboardInterrupt:
         signals.ending = True
@@ -82,12 +83,13 @@ class Signals:
     """Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt`, and once all is over end the process.
 
     While a module is imported they wait: one that is half imported stays broken, and what follows
-    would fail for reasons that have nothing to do with the signal. A signal that the parent process
+    would fail for reasons that have nothing to do with the signal. One that still waits when the
+    verb is done counts as well. A signal that the parent process
     had ignored, as `nohup` does, stays ignored.
     """
 
     def __init__(self) -> None:
-        self.received = self.ending = self.said = False
+        self.received = self.waiting = self.ending = self.said = False
 
     def install(self) -> None:
         """Listen from now on."""
@@ -105,7 +107,8 @@ class Signals:
                     os.write(2, b"Interrupted.\n")
             os._exit(INTERRUPTED)
         self.received = True
-        if not (_imports(frame) and self._interrupt_later()):
+        self.waiting = _imports(frame) and self._interrupt_later()
+        if not self.waiting:
             raise KeyboardInterrupt
 
     def say(self) -> int:

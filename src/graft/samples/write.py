@@ -62,7 +62,11 @@ def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
                 staged.rename(target)  # over an empty folder, and over nothing else
                 sync_folder(staged.parent)
         finally:
-            shutil.rmtree(staged, ignore_errors=True)
+            try:
+                shutil.rmtree(staged, ignore_errors=True)
+            except KeyboardInterrupt:  # the second one: it wishes the same as the first
+                shutil.rmtree(staged, ignore_errors=True)
+                raise
 
 
 def _stage(target: Path, held: ExitStack) -> Path:
